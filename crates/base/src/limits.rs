@@ -1,0 +1,43 @@
+//! What a request may ask for at most. Every limit is a setting, and stands in the error it causes.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits on requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Depth of nesting of a JSON body.
+    pub nesting: usize,
+    /// Entries of a batch or transaction.
+    pub bundle_entries: usize,
+    /// Bytes of a request's URL.
+    pub url_bytes: usize,
+    /// Values joined by commas in one search parameter.
+    pub or_values: usize,
+    /// Parameters in one query.
+    pub query_parameters: usize,
+    /// Resources on a page.
+    pub page_entries: usize,
+    /// Resources on a page when the client names no number.
+    pub page_entries_default: usize,
+    /// Requests worked on at one time.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            nesting: 64,
+            bundle_entries: 10_000,
+            url_bytes: 16 << 10,
+            or_values: 1_000,
+            query_parameters: 256,
+            page_entries: 1_000,
+            page_entries_default: 50,
+            concurrency: 1_024,
+        }
+    }
+}
