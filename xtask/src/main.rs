@@ -1,1 +1,38 @@
-fn main() {}
+//! `cargo xtask`: the only entry point for working on Firebreak.
+
+mod check;
+mod setup;
+mod shell;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Works on Firebreak: checks, tests, generators, benchmarks.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Checks form: rustfmt, clippy, lengths of files and functions, edges between packages.
+    Check,
+    /// Mends what can be mended by machine: rustfmt and clippy's suggestions.
+    Fix,
+    /// Runs every test.
+    Test(test::Arguments),
+    /// Names what tests need beyond Rust and a C compiler, and installs it.
+    Setup(setup::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    std::env::set_current_dir(shell::workspace_root())?;
+    match Arguments::parse().verb {
+        Verb::Check => check::run(),
+        Verb::Fix => check::fix(),
+        Verb::Test(arguments) => test::run(&arguments),
+        Verb::Setup(arguments) => setup::run(&arguments),
+    }
+}
