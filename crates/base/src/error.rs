@@ -20,8 +20,26 @@ pub enum ErrorKind {
     PreconditionFailed,
     /// A limit is exceeded.
     TooLarge,
+    /// The URL alone exceeds its limit.
+    UrlTooLong,
     /// Valid, but not offered here.
     Unsupported,
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// The body has a media type that is not read here.
+    MediaType,
+    /// No media type that the client accepts is written here.
+    NotAcceptable,
+    /// The client asks for more than its share: later.
+    Throttled {
+        /// How long to wait.
+        retry: Span,
+    },
+    /// A passed-on request met a member that is not primary: it knows of this epoch.
+    Misdirected {
+        /// The epoch it knows.
+        epoch: Epoch,
+    },
     /// The caller is not known.
     Unauthenticated,
     /// The caller may not.
@@ -65,7 +83,13 @@ impl ErrorKind {
             Self::Conflict => (409, "conflict", None),
             Self::PreconditionFailed => (412, "conflict", None),
             Self::TooLarge => (413, "too-long", None),
+            Self::UrlTooLong => (414, "too-long", None),
             Self::Unsupported => (501, "not-supported", None),
+            Self::MethodNotAllowed => (405, "not-supported", None),
+            Self::MediaType => (415, "not-supported", None),
+            Self::NotAcceptable => (406, "not-supported", None),
+            Self::Throttled { retry } => (429, "throttled", Some(retry.us().div_ceil(1_000_000))),
+            Self::Misdirected { .. } => (421, "transient", None),
             Self::Unauthenticated => (401, "login", None),
             Self::Forbidden => (403, "forbidden", None),
             Self::Unavailable { retry } => (503, "transient", Some(retry.us().div_ceil(1_000_000))),
@@ -90,7 +114,13 @@ mod tests {
             ErrorKind::Conflict,
             ErrorKind::PreconditionFailed,
             ErrorKind::TooLarge,
+            ErrorKind::UrlTooLong,
             ErrorKind::Unsupported,
+            ErrorKind::MethodNotAllowed,
+            ErrorKind::MediaType,
+            ErrorKind::NotAcceptable,
+            ErrorKind::Throttled { retry: Span::from_ms(10) },
+            ErrorKind::Misdirected { epoch: Epoch::new(7) },
             ErrorKind::Unauthenticated,
             ErrorKind::Forbidden,
             ErrorKind::Unavailable { retry: Span::from_ms(1500) },
@@ -116,7 +146,13 @@ mod tests {
         Conflict: 409 conflict None
         PreconditionFailed: 412 conflict None
         TooLarge: 413 too-long None
+        UrlTooLong: 414 too-long None
         Unsupported: 501 not-supported None
+        MethodNotAllowed: 405 not-supported None
+        MediaType: 415 not-supported None
+        NotAcceptable: 406 not-supported None
+        Throttled { retry: 10.000 ms }: 429 throttled Some(1)
+        Misdirected { epoch: Epoch(7) }: 421 transient None
         Unauthenticated: 401 login None
         Forbidden: 403 forbidden None
         Unavailable { retry: 1500.000 ms }: 503 transient Some(2)
