@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "firebreak",
         &["base", "fhir", "search", "store", "dr", "control", "replication", "service", "gateway"],
     ),
+    ("workload", &["base"]),
     ("sim", &["base", "dr", "store", "replication", "gateway"]),
 ];
 

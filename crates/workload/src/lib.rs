@@ -1,0 +1,19 @@
+//! Clients that drive a FHIR service over HTTP and write down what they were told: used by the
+//! demo, the benchmarks and the loader.
+//!
+//! It knows the service only by its URL. It must not depend on any package that serves, so that
+//! what it counts is independent of what it checks.
+
+mod account;
+mod clients;
+mod history;
+mod http;
+mod link;
+mod synthea;
+
+pub use account::{Accounting, Acknowledged, account_for};
+pub use clients::{Clients, ClientsConfig, Tally};
+pub use history::{History, Record};
+pub use http::{Answer, Connection, Error, Request};
+pub use link::DelayedLink;
+pub use synthea::{Bundle, order_files, read_bundle};
