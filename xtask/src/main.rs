@@ -1,6 +1,7 @@
 //! `cargo xtask`: the only entry point for working on Firebreak.
 
 mod check;
+mod load;
 mod setup;
 mod shell;
 mod test;
@@ -23,6 +24,8 @@ enum Verb {
     Fix,
     /// Runs every test.
     Test(test::Arguments),
+    /// Sends a folder of bundles to a FHIR server.
+    Load(load::Arguments),
     /// Names what tests need beyond Rust and a C compiler, and installs it.
     Setup(setup::Arguments),
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Check => check::run(),
         Verb::Fix => check::fix(),
         Verb::Test(arguments) => test::run(&arguments),
+        Verb::Load(arguments) => load::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
     }
 }
