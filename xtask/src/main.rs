@@ -1,5 +1,6 @@
 //! `cargo xtask`: the only entry point for working on Firebreak.
 
+mod bench;
 mod check;
 mod load;
 mod setup;
@@ -24,6 +25,8 @@ enum Verb {
     Fix,
     /// Runs every test.
     Test(test::Arguments),
+    /// Measures, each figure beside what the machine can do.
+    Bench(bench::Arguments),
     /// Sends a folder of bundles to a FHIR server.
     Load(load::Arguments),
     /// Names what tests need beyond Rust and a C compiler, and installs it.
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Check => check::run(),
         Verb::Fix => check::fix(),
         Verb::Test(arguments) => test::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
     }

@@ -2,7 +2,7 @@
 //! certain outcome, and write down every answer.
 
 use crate::http::{Answer, Connection, Error, Request, split_url};
-use crate::{History, Record, history};
+use crate::{History, Reading, Record, history};
 use hyper::Method;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -191,7 +191,11 @@ impl Client {
             Some(id) => format!("{}/Observation/{id}", self.base_path),
             None => format!("{}/Observation", self.base_path),
         };
-        let body = if deletes { String::new() } else { self.observation(id.as_deref()) };
+        let body = if deletes {
+            String::new()
+        } else {
+            Reading::nth(self.number as u64, self.writes).to_json(id.as_deref())
+        };
         let request = Request {
             method,
             path,
@@ -260,16 +264,6 @@ impl Client {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// An Observation of the shape that Synthea makes.
-    fn observation(&mut self, id: Option<&str>) -> String {
-        let id = id.map(|id| format!("\"id\":\"{id}\",")).unwrap_or_default();
-        let value = 60 + self.dice.roll(80);
-        let (client, write) = (self.number, self.writes);
-        format!(
-            r#"{{"resourceType":"Observation",{id}"identifier":[{{"system":"urn:firebreak:demo","value":"{client}-{write}"}}],"status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs","display":"vital-signs"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"8867-4","display":"Heart rate"}}],"text":"Heart rate"}},"effectiveDateTime":"2026-11-21T08:15:30+01:00","issued":"2026-11-21T08:15:30.123+01:00","valueQuantity":{{"value":{value}.{write},"unit":"/min","system":"http://unitsofmeasure.org","code":"/min"}}}}"#
-        )
     }
 }
 

@@ -5,15 +5,19 @@
 //! what it counts is independent of what it checks.
 
 mod account;
+mod blast;
 mod clients;
 mod history;
 mod http;
 mod link;
+mod observation;
 mod synthea;
 
 pub use account::{Accounting, Acknowledged, account_for};
+pub use blast::{Blast, Blasted, MakeRequest};
 pub use clients::{Clients, ClientsConfig, Tally};
 pub use history::{History, Record};
 pub use http::{Answer, Connection, Error, Request};
 pub use link::DelayedLink;
+pub use observation::Reading;
 pub use synthea::{Bundle, order_files, read_bundle};
