@@ -1,1 +1,31 @@
-//! sim
+//! The simulator: three members, two gateways and retrying clients in one thread on virtual time,
+//! running the real protocol, log and shipping code under seeded faults, and the checkers that
+//! judge what came of it by what can be seen from outside.
+//!
+//! For development only. Nothing of ours depends on it; the checkers share no code with the
+//! protocol.
+
+mod agenda;
+mod chance;
+mod client;
+mod clock;
+mod fault;
+mod ledger;
+mod network;
+mod place;
+mod trace;
+mod verdict;
+
+pub use agenda::{Agenda, Moment};
+pub use chance::Chance;
+pub use client::{Ask, Client, Deed, Habits, Reply, Told, Want, content_of};
+pub use clock::{DRIFT_PPM, EXACT_PPM, MachineClock, SiteClock};
+pub use fault::{Fault, FaultKind, Order, Planned, plan};
+pub use ledger::{
+    Acknowledged, Actor, Checker, Found, FoundCommit, Issued, Ledger, RequestId, Seen, Subject,
+    Violation,
+};
+pub use network::{Fate, Link, Network, Traffic};
+pub use place::Place;
+pub use trace::Trace;
+pub use verdict::{Outcome, judge};
