@@ -1,0 +1,93 @@
+//! Quantity parameters: `number`, `number|system|code`, `number||code`
+//! (<https://hl7.org/fhir/R4/search.html#quantity>). Units are compared, not converted.
+//!
+//! Term: the number as for number parameters, the system, the code as text.
+
+use crate::Certainty;
+use crate::number::{self, NumberTest};
+use crate::system::System;
+use crate::term::{TermRange, encode_text};
+use crate::value::{Quantity, Value};
+
+pub(crate) fn encode(quantity: &Quantity, out: &mut Vec<u8>) {
+    number::encode(quantity.span, out);
+    quantity.system.encode(out);
+    encode_text(quantity.code.as_deref(), out);
+}
+
+/// The unit that a query asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Any.
+    Any,
+    /// This code of this system.
+    Coded(System, Box<str>),
+    /// This code of any system, or this text.
+    Named(Box<str>),
+}
+
+/// What a quantity is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QuantityTest {
+    pub(crate) number: NumberTest,
+    pub(crate) unit: Unit,
+}
+
+impl QuantityTest {
+    /// Reads a prefix, a number and an optional unit.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '|');
+        let number = NumberTest::parse(parts.next()?)?;
+        let unit = match (parts.next(), parts.next()) {
+            (None, _) => Unit::Any,
+            (Some(""), Some("") | None) => Unit::Any,
+            (Some(""), Some(code)) => Unit::Named(code.into()),
+            (Some(system), Some(code)) if !code.is_empty() => {
+                Unit::Coded(System::of(Some(system)), code.into())
+            }
+            _ => return None,
+        };
+        Some(Self { number, unit })
+    }
+
+    pub(crate) fn matches(&self, value: &Value) -> bool {
+        let Value::Quantity(quantity) = value else { return false };
+        let unit = match &self.unit {
+            Unit::Any => true,
+            Unit::Coded(system, code) => {
+                quantity.system == *system && quantity.code.as_ref() == Some(code)
+            }
+            Unit::Named(name) => {
+                quantity.code.as_ref() == Some(name) || quantity.unit.as_ref() == Some(name)
+            }
+        };
+        unit && self.number.matches_span(quantity.span)
+    }
+
+    pub(crate) fn ranges(&self, head: &[u8], out: &mut Vec<TermRange>) {
+        self.number.ranges(head, out);
+    }
+
+    pub(crate) fn certainty(&self) -> Certainty {
+        match self.unit {
+            Unit::Any | Unit::Coded(..) => Certainty::Terms,
+            // The unit's text is not in the term.
+            Unit::Named(_) => Certainty::Values,
+        }
+    }
+
+    /// Judges the bytes of a term in the ranges.
+    pub(crate) fn admits(&self, mut bytes: &[u8]) -> bool {
+        let Some(span) = number::decode(&mut bytes) else { return false };
+        let unit = match &self.unit {
+            Unit::Any | Unit::Named(_) => true,
+            Unit::Coded(system, code) => {
+                let mut wanted = Vec::with_capacity(32);
+                system.encode(&mut wanted);
+                encode_text(Some(code), &mut wanted);
+                bytes == wanted
+            }
+        };
+        unit && self.number.matches_span(span)
+    }
+}
