@@ -2,7 +2,7 @@
 
 mod bench;
 mod check;
-mod gen_definitions;
+mod dictionary;
 mod load;
 mod setup;
 mod shell;
@@ -28,10 +28,10 @@ enum Verb {
     Test(test::Arguments),
     /// Measures, each figure beside what the machine can do.
     Bench(bench::Arguments),
-    /// Makes the committed table of FHIR's definitions from HL7's files.
-    Gen(gen_definitions::Arguments),
     /// Sends a folder of bundles to a FHIR server.
     Load(load::Arguments),
+    /// Trains the dictionary that bodies are compressed with, from the committed bundles.
+    Dictionary,
     /// Names what tests need beyond Rust and a C compiler, and installs it.
     Setup(setup::Arguments),
 }
@@ -43,8 +43,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Fix => check::fix(),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
-        Verb::Gen(arguments) => gen_definitions::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
+        Verb::Dictionary => dictionary::run(),
         Verb::Setup(arguments) => setup::run(&arguments),
     }
 }

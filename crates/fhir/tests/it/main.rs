@@ -1,3 +1,0 @@
-//! What the crate promises, from outside.
-
-mod definitions;
