@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod dictionary;
+mod gen_definitions;
 mod load;
 mod setup;
 mod shell;
@@ -28,6 +29,8 @@ enum Verb {
     Test(test::Arguments),
     /// Measures, each figure beside what the machine can do.
     Bench(bench::Arguments),
+    /// Makes the committed table of FHIR's definitions from HL7's files.
+    Gen(gen_definitions::Arguments),
     /// Sends a folder of bundles to a FHIR server.
     Load(load::Arguments),
     /// Trains the dictionary that bodies are compressed with, from the committed bundles.
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Fix => check::fix(),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Gen(arguments) => gen_definitions::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
         Verb::Dictionary => dictionary::run(),
         Verb::Setup(arguments) => setup::run(&arguments),

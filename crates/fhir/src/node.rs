@@ -45,6 +45,11 @@ impl<'a> Node<'a> {
             Kind::Null | Kind::Array | Kind::Object => None,
         }
     }
+    /// Whether its value is a JSON number.
+    #[must_use]
+    pub fn is_number(self) -> bool {
+        self.value.is_some_and(|at| self.document.record(at).kind == Kind::Number)
+    }
     /// The value of a boolean.
     #[must_use]
     pub fn boolean(self) -> Option<bool> {
