@@ -8,6 +8,9 @@ mod error;
 
 mod api;
 
+pub mod disk;
+pub mod log;
+
 mod commit;
 
 pub use api::{
