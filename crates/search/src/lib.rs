@@ -16,6 +16,7 @@ mod term;
 
 mod value;
 
+mod escape;
 mod prefix;
 
 mod composite;
@@ -27,18 +28,27 @@ mod string;
 mod token;
 mod uri;
 
+mod arm;
+mod extract;
 mod param;
 
 mod predicate;
 
+mod clause;
+mod condition;
 mod filter;
+mod parse;
 mod query;
+mod refuse;
 
+pub use condition::Conditional;
 pub use decimal::{DIGITS_MAX, Decimal, EXPONENT_MAX, Literal};
+pub use extract::extract;
 pub use filter::{Filter, Meta, StampRange};
 pub use fold::fold;
 pub use interval::Interval;
-pub use param::ParamId;
+pub use param::{ParamId, Parameter, parameters};
+pub use parse::parse_query;
 pub use predicate::{Certainty, Predicate};
 pub use query::{Handling, Query, Sort, Total};
 pub use system::System;

@@ -27,9 +27,6 @@ impl Prefix {
         ("ap", Self::Ap),
     ];
 
-    /// What a refusal lists.
-    pub(crate) const NAMES: &'static str = "eq, ne, gt, lt, ge, le, sa, eb, ap";
-
     /// Takes the prefix off; without one it is `eq`.
     pub(crate) fn split(text: &str) -> (Self, &str) {
         Self::ALL

@@ -4,6 +4,7 @@
 //! Term: the number as for number parameters, the system, the code as text.
 
 use crate::Certainty;
+use crate::escape::{split, unescape};
 use crate::number::{self, NumberTest};
 use crate::system::System;
 use crate::term::{TermRange, encode_text};
@@ -36,14 +37,13 @@ pub(crate) struct QuantityTest {
 impl QuantityTest {
     /// Reads a prefix, a number and an optional unit.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(3, '|');
-        let number = NumberTest::parse(parts.next()?)?;
-        let unit = match (parts.next(), parts.next()) {
-            (None, _) => Unit::Any,
-            (Some(""), Some("") | None) => Unit::Any,
-            (Some(""), Some(code)) => Unit::Named(code.into()),
-            (Some(system), Some(code)) if !code.is_empty() => {
-                Unit::Coded(System::of(Some(system)), code.into())
+        let parts = split(text, b'|');
+        let number = NumberTest::parse(parts[0])?;
+        let unit = match parts[1..] {
+            [] | [""] | ["", ""] => Unit::Any,
+            ["", code] => Unit::Named(unescape(code).into()),
+            [system, code] if !code.is_empty() => {
+                Unit::Coded(System::of(Some(&unescape(system))), unescape(code).into())
             }
             _ => return None,
         };

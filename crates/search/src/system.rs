@@ -111,11 +111,7 @@ impl System {
         }
     }
 
-    /// How many bytes a system that begins like this takes.
-    pub(crate) fn encoded_len(first: u8) -> usize {
-        if first == OTHER { 9 } else { 1 }
-    }
-
+    /// What [`System::Unused`] is in a term.
     pub(crate) const UNUSED_BYTES: &'static [u8] = &[UNUSED];
 }
 

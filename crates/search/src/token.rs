@@ -4,6 +4,7 @@
 //! in it are two, and a conditional create must not take one for the other.
 
 use crate::Certainty;
+use crate::escape::{split_once, unescape};
 use crate::system::System;
 use crate::term::{TermRange, encode_text, encoded_text_len};
 use crate::value::{Token, Value};
@@ -25,13 +26,14 @@ pub(crate) struct TokenTest {
 impl TokenTest {
     /// Reads `code`, `system|code`, `|code`, `system|`; `None` if there is nothing in it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        match text.split_once('|') {
+        let system = |text: &str| Some(System::of(Some(&unescape(text))));
+        match split_once(text, b'|') {
             None if text.is_empty() => None,
-            None => Some(Self { system: None, code: Some(text.into()) }),
+            None => Some(Self { system: None, code: Some(unescape(text).into()) }),
             Some(("", "")) => None,
-            Some((system, "")) => Some(Self { system: Some(System::of(Some(system))), code: None }),
-            Some((system, code)) => {
-                Some(Self { system: Some(System::of(Some(system))), code: Some(code.into()) })
+            Some((uri, "")) => Some(Self { system: system(uri), code: None }),
+            Some((uri, code)) => {
+                Some(Self { system: system(uri), code: Some(unescape(code).into()) })
             }
         }
     }

@@ -1,8 +1,3 @@
 //! What the crate promises, from outside.
 
 mod definitions;
-mod expressions;
-mod oracle;
-mod refusals;
-mod serving;
-mod synthea;

@@ -1,0 +1,6 @@
+//! Search seen from outside: resources in, queries in, answers out.
+
+mod encoding;
+mod queries;
+mod refusals;
+mod sample;
