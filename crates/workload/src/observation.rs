@@ -57,6 +57,10 @@ impl Reading {
                 r#"{{"code":{{"coding":[{{"system":"http://loinc.org","code":"8480-6","#,
                 r#""display":"Systolic Blood Pressure"}}],"text":"Systolic Blood Pressure"}},"#,
                 r#""valueQuantity":{{"value":{systolic},"unit":"mm[Hg]","#,
+                r#""system":"http://unitsofmeasure.org","code":"mm[Hg]"}}}},"#,
+                r#"{{"code":{{"coding":[{{"system":"http://loinc.org","code":"8478-0","#,
+                r#""display":"Mean blood pressure"}}],"text":"Mean blood pressure"}},"#,
+                r#""valueQuantity":{{"value":{mean},"unit":"mm[Hg]","#,
                 r#""system":"http://unitsofmeasure.org","code":"mm[Hg]"}}}}]}}"#
             ),
             id = id,
@@ -66,6 +70,7 @@ impl Reading {
             date = date,
             diastolic = diastolic,
             systolic = systolic,
+            mean = (systolic + 2 * diastolic) / 3,
         )
     }
 }
