@@ -1,3 +1,6 @@
 //! Tests of whole processes.
 
+mod durable;
+mod pages;
+mod server;
 mod strace;
