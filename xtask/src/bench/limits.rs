@@ -1,6 +1,6 @@
 //! What the machine can do without us.
 
-use super::{Table, http};
+use super::{Table, http, log};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -19,8 +19,10 @@ pub fn measure(seconds: u64, table: &mut Table) -> anyhow::Result<Bare> {
     let duration = Duration::from_secs(seconds);
     let syncs = sync_rate(duration)?;
     table.add("fdatasync after overwriting 4 KiB", format!("{syncs:.0}/s"));
+    let log_rate = log::rate(duration)?;
+    table.add("bare log, 64 submitters", format!("{log_rate:.0} commits/s"));
     let axum_rate = axum_rate(duration, table)?;
-    Ok(Bare { log_rate: 0.0, axum_rate })
+    Ok(Bare { log_rate, axum_rate })
 }
 
 /// How often one thread can overwrite a block and sync it.

@@ -4,6 +4,7 @@
 
 mod http;
 mod limits;
+mod log;
 mod server;
 mod start;
 

@@ -111,7 +111,8 @@ fn record(data: &[u8]) -> Option<(Before, &[u8])> {
     let name = std::str::from_utf8(data.get(24..24 + name_bytes)?).ok()?;
     let end = 24 + name_bytes + PAGE as usize;
     let content = data.get(24 + name_bytes..end)?.to_vec();
-    let before = Before { path: name.trim_end_matches(" (deleted)").into(), page, file_bytes, had, content };
+    let before =
+        Before { path: name.trim_end_matches(" (deleted)").into(), page, file_bytes, had, content };
     Some((before, &data[end..]))
 }
 
