@@ -1,1 +1,21 @@
-//! gateway
+//! The one endpoint: finds the region that serves an account, sends requests there, and holds
+//! them while the account changes hands.
+//!
+//! The cores (`routes`, `exchange`, `hold`) own no socket and read no clock. Depends on `base` and
+//! `control`.
+
+mod status;
+
+mod routes;
+
+mod exchange;
+
+mod hold;
+
+pub use exchange::{Applied, Ended, Exchange, Next, Repeat, Verdict};
+pub use hold::{HoldLimits, Holds};
+pub use routes::{Reign, Route, Routes, Target};
+pub use status::{
+    APPLIED_HEADER, AccountStatus, EPOCH_HEADER, KEY_HEADER, MemberStatus, PASSED_HEADER,
+    PRIMARY_HEADER, STATUS_PATH, Status,
+};
