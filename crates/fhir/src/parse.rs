@@ -35,6 +35,10 @@ impl<'p> Place<'p> {
     pub(crate) const fn item(&'p self, index: usize) -> Self {
         Self { parent: Some(self), step: Step::Index(index) }
     }
+    /// Without the last step.
+    pub(crate) fn above(&self) -> Self {
+        self.parent.copied().unwrap_or(*self)
+    }
     /// `Observation.code.coding[0].systm`.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();

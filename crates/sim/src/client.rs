@@ -117,6 +117,11 @@ impl Client {
         Self { habits, chance, resources, waiting: None, gateway, due, stopped: false }
     }
 
+    /// Begins at a time: wants to be woken then.
+    pub const fn begin_at(&mut self, at: Moment) {
+        self.due = at;
+    }
+
     /// Begins no interaction any more.
     pub const fn stop(&mut self) {
         self.stopped = true;

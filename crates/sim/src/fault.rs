@@ -88,8 +88,8 @@ impl fmt::Display for Fault {
 pub enum Order {
     /// A switchover to the region that is not primary.
     Switchover,
-    /// A failover of a secondary that is not in sync, should there be need of one.
-    Forced,
+    /// A switchover to the home region.
+    Failback,
 }
 
 /// One thing of a plan.
@@ -117,13 +117,11 @@ pub fn plan(chance: &mut Chance, from: Moment, until: Moment) -> Vec<(Moment, Pl
         planned.push((from + Span::from_us(begin), Planned::Strike(fault)));
         planned.push((from + Span::from_us(end), Planned::Mend(fault)));
     }
-    if chance.happens(300_000) {
-        let at = from + Span::from_us(chance.below(room));
-        planned.push((at, Planned::Order(Order::Switchover)));
-    }
-    if chance.happens(60_000) {
-        let at = from + Span::from_us(chance.below(room));
-        planned.push((at, Planned::Order(Order::Forced)));
+    for (order, ppm) in [(Order::Switchover, 300_000), (Order::Failback, 150_000)] {
+        if chance.happens(ppm) {
+            let at = from + Span::from_us(chance.below(room));
+            planned.push((at, Planned::Order(order)));
+        }
     }
     planned
 }

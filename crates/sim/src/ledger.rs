@@ -172,8 +172,6 @@ pub struct Ledger {
     pub acknowledged: Vec<(RequestId, Acknowledged)>,
     /// Reads in order of time.
     pub seen: Vec<Seen>,
-    /// When an operator forced a failover: from then the bound on loss is void for the old branch.
-    pub forced: Vec<Moment>,
     /// How many facts each checker judged.
     pub judged: BTreeMap<Checker, u64>,
     /// The first broken promises.

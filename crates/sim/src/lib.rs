@@ -5,16 +5,29 @@
 //! For development only. Nothing of ours depends on it; the checkers share no code with the
 //! protocol.
 
+mod account;
 mod agenda;
 mod chance;
 mod client;
 mod clock;
 mod fault;
 mod ledger;
+mod machine;
 mod network;
+mod packet;
 mod place;
+mod process;
+mod router;
+mod run;
+mod scene;
+mod serving;
+mod shipping;
+mod story;
 mod trace;
+mod transition;
+mod trouble;
 mod verdict;
+mod world;
 
 pub use agenda::{Agenda, Moment};
 pub use chance::Chance;
@@ -27,5 +40,10 @@ pub use ledger::{
 };
 pub use network::{Fate, Link, Network, Traffic};
 pub use place::Place;
+pub use run::{Batch, Report, run_batch, run_caught, run_seed, setup_of};
+pub use scene::Counts;
+pub use story::Story;
 pub use trace::Trace;
+pub use transition::TRANSITIONS;
 pub use verdict::{Outcome, judge};
+pub use world::{Setup, World};

@@ -89,6 +89,23 @@ impl Network {
     pub const fn is_cut(&self, from: Place, to: Place) -> bool {
         self.links[from.index()][to.index()].cut
     }
+    /// Changes both directions of every link between a member and the others.
+    pub fn around(&mut self, place: Place, mut change: impl FnMut(&mut Link)) {
+        for other in Place::ALL.into_iter().filter(|other| *other != place) {
+            change(self.link(place, other));
+            change(self.link(other, place));
+        }
+    }
+    /// Cuts a place off from everybody.
+    pub fn isolate(&mut self, place: Place) {
+        self.around(place, |link| link.cut = true);
+    }
+    /// Lets nothing get to a place.
+    pub fn deafen(&mut self, place: Place) {
+        for other in Place::ALL.into_iter().filter(|other| *other != place) {
+            self.link(other, place).cut = true;
+        }
+    }
     /// All links are good again.
     pub const fn heal(&mut self) {
         self.links = [[Link::good(); Place::COUNT]; Place::COUNT];

@@ -22,6 +22,9 @@ pub enum Place {
 impl Place {
     /// How many places there are.
     pub const COUNT: usize = 6;
+    /// All of them.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::East, Self::West, Self::Witness, Self::GatewayA, Self::GatewayB, Self::Clients];
     /// The three members.
     pub const MEMBERS: [Self; 3] = [Self::East, Self::West, Self::Witness];
     /// The two regions.

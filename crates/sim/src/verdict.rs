@@ -116,8 +116,7 @@ fn loss_bound(ledger: &mut Ledger, cut: &[Acknowledged], bound: Span, outcome: &
         let last = acks.last().expect("a branch has an acknowledgement");
         let loss = last.at.since(oldest.at);
         outcome.loss = outcome.loss.max(loss);
-        let forced = ledger.forced.iter().any(|at| *at >= oldest.at);
-        if loss > bound && !forced {
+        if loss > bound {
             let text = format!("{place} lost {loss} from {}, promised {bound}", oldest.at);
             ledger.violate(Checker::LossBound, text);
         }

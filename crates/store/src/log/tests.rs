@@ -1,8 +1,5 @@
 //! What a log promises, on the simulated disk.
 
-mod crash;
-mod golden;
-
 use super::*;
 use crate::disk::SimDisk;
 use base::{Epoch, MemberId};
