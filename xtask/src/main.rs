@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod dictionary;
 mod gen_definitions;
 mod load;
 mod setup;
@@ -33,6 +34,8 @@ enum Verb {
     Gen(gen_definitions::Arguments),
     /// Sends a folder of bundles to a FHIR server.
     Load(load::Arguments),
+    /// Trains the dictionary that bodies are compressed with, from the committed bundles.
+    Dictionary,
     /// Runs the simulator: random seeds, the replay of one, the power of its checkers.
     Sim(sim::Arguments),
     /// Names what tests need beyond Rust and a C compiler, and installs it.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Gen(arguments) => gen_definitions::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
+        Verb::Dictionary => dictionary::run(),
         Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
     }

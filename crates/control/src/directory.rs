@@ -3,7 +3,6 @@
 //! ```text
 //! lock            held as long as a process works here
 //! identity.toml   format, cluster, name, minted id, kind
-//! starts          the durable start counter
 //! roster.toml     everyone of the cluster
 //! tls/            ca.pem member.pem member.key, and authority.key where `init` ran
 //! tokens/         open join tokens, where `init` ran
@@ -13,7 +12,8 @@
 
 use crate::journal::sync_folder;
 use crate::{Authority, Credentials, Error, Journal, Kind, Roster};
-use base::{BootId, Counter, MemberId, MemberName, Rng};
+use base::{BootId, MemberId, MemberName, Rng};
+use dr::Timing;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -54,8 +54,6 @@ pub struct Directory {
     pub identity: Identity,
     /// This process lifetime.
     pub boot: BootId,
-    /// How many times the member was started, this time included.
-    pub starts: Counter,
     _lock: File,
 }
 
@@ -66,15 +64,17 @@ impl Directory {
         identity: &Identity,
         credentials: &Credentials,
         roster: &Roster,
+        timing: Timing,
     ) -> Result<(), Error> {
         Self::refuse_member(path)?;
         make_folder(path)?;
         write_credentials(&path.join("tls"), credentials)?;
         if identity.kind.votes() {
             Journal::create(&path.join("register"), Journal::SPACE_BYTES)?;
+            let mut journal = Journal::open(&path.join("register"))?;
+            journal.put(vec![crate::driver::stored(dr::Member::first_record(timing))])?;
         }
         write_roster(path, roster)?;
-        write_whole(&path.join("starts"), b"0\n")?;
         let text = toml::to_string(identity).expect("plain fields always encode");
         write_whole(&path.join("identity.toml"), text.as_bytes())
     }
@@ -91,7 +91,7 @@ impl Directory {
         }
     }
 
-    /// Opens a member's directory for this process: takes the lock and counts the start.
+    /// Opens a member's directory for this process: takes the lock.
     pub fn open(path: &Path, wanted: Kind, rng: &mut dyn Rng) -> Result<Self, Error> {
         let identity = read_identity(path)?;
         if identity.kind != wanted {
@@ -109,15 +109,7 @@ impl Directory {
                 other => Error::file("lock", &lock_path)(other.into()),
             });
         }
-        let starts_path = path.join("starts");
-        let text = std::fs::read_to_string(&starts_path);
-        let text = text.map_err(Error::file("read", &starts_path))?;
-        let starts = text.trim().parse::<u64>();
-        let starts =
-            starts.map_err(|_| Error::Corrupt { path: starts_path.clone(), offset: 0 })?;
-        let starts = Counter::new(starts).next();
-        write_whole(&starts_path, format!("{starts}\n").as_bytes())?;
-        Ok(Self { path: path.to_owned(), identity, boot: BootId::mint(rng), starts, _lock: lock })
+        Ok(Self { path: path.to_owned(), identity, boot: BootId::mint(rng), _lock: lock })
     }
 
     /// The directory.
@@ -236,22 +228,21 @@ mod tests {
         let subject = Subject { id, kind: Kind::Witness };
         let credentials = authority.issue(subject, &name).expect("issues");
         let roster = Roster { cluster: identity.cluster, version: 1, members: Vec::new() };
-        Directory::create(path, &identity, &credentials, &roster).expect("makes");
+        Directory::create(path, &identity, &credentials, &roster, Timing::Fast).expect("makes");
         identity
     }
 
     #[test]
-    fn each_start_is_counted_and_has_its_own_boot_id() {
+    fn one_process_at_a_time_and_each_has_its_own_boot_id() {
         let folder = tempfile::tempdir().expect("a folder");
         let identity = member(folder.path());
         let first = Directory::open(folder.path(), Kind::Witness, &mut OsRng).expect("opens");
-        assert_eq!((first.starts, &first.identity), (Counter::new(1), &identity));
+        assert_eq!(first.identity, identity);
         let second = Directory::open(folder.path(), Kind::Witness, &mut OsRng);
         assert!(matches!(second, Err(Error::Locked(_))));
         let boot = first.boot;
         drop(first);
         let third = Directory::open(folder.path(), Kind::Witness, &mut OsRng).expect("opens");
-        assert_eq!(third.starts, Counter::new(2));
         assert_ne!(third.boot, boot);
         drop(third);
         let wrong = Directory::open(folder.path(), Kind::Region, &mut OsRng);

@@ -54,7 +54,9 @@ pub enum Error {
         known: u32,
     },
     /// Durable records are damaged before their end: promises may be forgotten.
-    #[error("{path} is damaged at byte {offset}: this member may have forgotten promises and must be recovered under a new id")]
+    #[error(
+        "{path} is damaged at byte {offset}: this member may have forgotten promises and must be recovered under a new id"
+    )]
     Corrupt {
         /// Which file.
         path: PathBuf,
@@ -89,7 +91,9 @@ pub enum Error {
     #[error("peer refused: {0}")]
     Peer(String),
     /// A join token is wrong, used or too old.
-    #[error("the join token is not valid here: it may be used already, too old, or for another member")]
+    #[error(
+        "the join token is not valid here: it may be used already, too old, or for another member"
+    )]
     Token,
     /// The other side of a join refused.
     #[error("the cluster refused: {0}")]

@@ -8,7 +8,7 @@
 
 use crate::{Admission, Credentials, Error, Identity, Member, OsRng, Purpose, Roster, Subject};
 use crate::{frame, tls};
-use base::{BootId, Counter, MemberId, Rng};
+use base::{BootId, MemberId, Rng};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -37,8 +37,6 @@ pub struct Hello {
     pub cluster: MemberId,
     /// The sender's process lifetime.
     pub boot: BootId,
-    /// The sender's durable start counter: it never goes back.
-    pub starts: Counter,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,10 +98,8 @@ impl Peers {
         let listener = StdListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let config = tls::server(
-            &setup.credentials,
-            &[Purpose::Control, Purpose::Shipping, Purpose::Join],
-        )?;
+        let config =
+            tls::server(&setup.credentials, &[Purpose::Control, Purpose::Shipping, Purpose::Join])?;
         let dial = tls::client(&setup.credentials, Purpose::Control)?;
         let (queues_out, queues) = watch::channel(Arc::new(Queues::new()));
         let (stop, stopped) = watch::channel(false);
@@ -153,9 +149,8 @@ impl Shared {
 
     /// Takes a newer roster, told by a member.
     fn learn(&self, roster: Roster) {
-        let newer = |known: &Roster| {
-            roster.cluster == known.cluster && roster.version > known.version
-        };
+        let newer =
+            |known: &Roster| roster.cluster == known.cluster && roster.version > known.version;
         self.setup.roster.send_if_modified(|known| {
             let take = newer(known);
             if take {
@@ -283,11 +278,7 @@ async fn follow_roster(shared: Arc<Shared>, out: watch::Sender<Arc<Queues>>) {
     }
 }
 
-async fn keep_dialling(
-    shared: Arc<Shared>,
-    member: Member,
-    mut queue: mpsc::Receiver<Arc<[u8]>>,
-) {
+async fn keep_dialling(shared: Arc<Shared>, member: Member, mut queue: mpsc::Receiver<Arc<[u8]>>) {
     let mut backoff_ms = BACKOFF_MS.start;
     loop {
         let mut stopped = shared.stopped.clone();

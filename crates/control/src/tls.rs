@@ -64,11 +64,8 @@ fn verifier_failed(error: impl std::fmt::Display) -> Error {
 pub fn server(own: &Credentials, purposes: &[Purpose]) -> Result<Arc<ServerConfig>, Error> {
     let roots = roots(own.ca()?)?;
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-    let verifier = if purposes.contains(&Purpose::Join) {
-        verifier.allow_unauthenticated()
-    } else {
-        verifier
-    };
+    let verifier =
+        if purposes.contains(&Purpose::Join) { verifier.allow_unauthenticated() } else { verifier };
     let verifier = verifier.build().map_err(verifier_failed)?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13])?

@@ -28,7 +28,7 @@ fn found(path: &Path, peer: &str) -> Token {
     let (peer, serve) = (peer.to_owned(), String::new());
     let east = Member { name: name("east"), id, kind: Kind::Region, peer, serve };
     let roster = Roster { cluster, version: 1, members: vec![east] };
-    Directory::create(path, &identity, &credentials, &roster).expect("makes");
+    Directory::create(path, &identity, &credentials, &roster, dr::Timing::Fast).expect("makes");
     write_authority(path, &authority).expect("writes");
     invite(path, &name("west"), Kind::Region, &SystemClock, &mut OsRng).expect("invites")
 }
@@ -61,8 +61,7 @@ fn start_as(
         roster: roster.clone(),
         clock: Arc::new(SystemClock),
     };
-    let hello =
-        Hello { cluster: identity.cluster, boot: directory.boot, starts: directory.starts };
+    let hello = Hello { cluster: identity.cluster, boot: directory.boot };
     let setup = Setup {
         identity: identity.clone(),
         hello,
@@ -117,8 +116,14 @@ fn a_newcomer_joins_once_and_speaks_with_the_founder_while_it_runs() {
     let east = start(&east_path, &east_at);
 
     let joined = block_on(join(&east_at, &token, newcomer(&west_at))).expect("joins");
-    Directory::create(&west_path, &joined.identity, &joined.credentials, &joined.roster)
-        .expect("makes");
+    Directory::create(
+        &west_path,
+        &joined.identity,
+        &joined.credentials,
+        &joined.roster,
+        dr::Timing::Fast,
+    )
+    .expect("makes");
     let again = block_on(join(&east_at, &token, newcomer(&west_at)));
     assert!(matches!(again, Err(control::Error::Refused(_))), "a token is good for one");
 
@@ -144,7 +149,8 @@ fn a_member_that_is_not_in_the_roster_is_refused() {
         authority.issue(Subject { id, kind: Kind::Region }, &name("west")).expect("issues");
     let identity = Identity::new(east.identity.cluster, id, name("west"), Kind::Region);
     let roster = Roster::clone(&east.roster.borrow());
-    Directory::create(&west_path, &identity, &credentials, &roster).expect("makes");
+    Directory::create(&west_path, &identity, &credentials, &roster, dr::Timing::Fast)
+        .expect("makes");
     let west = start(&west_path, &west_at);
     let deadline = std::time::Instant::now() + Duration::from_secs(1);
     while std::time::Instant::now() < deadline {

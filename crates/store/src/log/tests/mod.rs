@@ -1,5 +1,8 @@
 //! What a log promises, on the simulated disk.
 
+mod crash;
+mod golden;
+
 use super::*;
 use crate::disk::SimDisk;
 use base::{Epoch, MemberId};
