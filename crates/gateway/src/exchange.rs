@@ -123,7 +123,8 @@ impl Exchange {
     /// What to do with an ended attempt.
     pub fn after(&mut self, ended: Ended, now: BootTime) -> Verdict {
         let (again, applied) = match ended {
-            Ended::NotSent => (true, Applied::No),
+            // Also where it was not sent: what streams has been handed over.
+            Ended::NotSent => (self.repeat != Repeat::Never, Applied::No),
             Ended::Lost => (self.repeat != Repeat::Never, Applied::Unknown),
             Ended::Answered { status, applied } => {
                 // 421: not the primary. 502, 504: a region passed it on and heard nothing.
@@ -214,7 +215,7 @@ mod tests {
         Keyed, 503 Some(No): Again
         Keyed, 503 Some(Unknown): Again
         Keyed, 503 None: Again
-        Never, NotSent: Again
+        Never, NotSent: GiveUp(No)
         Never, Lost: GiveUp(Unknown)
         Never, 200 None: Pass
         Never, 409 None: Pass
@@ -270,7 +271,7 @@ mod tests {
                     Ended::Answered { .. } => false,
                 };
                 match verdict {
-                    Verdict::Again => prop_assert!(keyed || *ended == Ended::NotSent),
+                    Verdict::Again => prop_assert!(keyed),
                     Verdict::GiveUp(applied) => {
                         prop_assert_eq!(applied == Applied::Unknown, doubt);
                         break;
