@@ -3,7 +3,7 @@
 
 use crate::ledger::{RequestId, Subject};
 use crate::{Chance, Moment, Place};
-use base::{Hash, Rng as _, Span, VersionId};
+use base::{Hash, MemberId, Rng as _, Span, VersionId};
 
 /// What a client asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,8 @@ pub enum Told {
     Precondition,
     /// Nothing was changed by this attempt; it may be tried again.
     NotApplied,
+    /// The same, because the region is not the primary; it may say which epoch it knows, and whose.
+    NotPrimary(Option<(u64, MemberId)>),
     /// Nobody knows whether this attempt changed anything.
     Unknown,
 }
@@ -78,7 +80,7 @@ impl Default for Habits {
     fn default() -> Self {
         Self {
             think: Span::from_ms(1600),
-            timeout: Span::from_ms(4000),
+            timeout: Span::from_secs(12),
             back_off: Span::from_ms(300),
             reads_ppm: 300_000,
             if_match_ppm: 250_000,
@@ -90,8 +92,9 @@ impl Default for Habits {
 /// What a client does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deed {
-    /// Sends an attempt to a gateway, and wants to be woken at a time if nothing came.
-    Send(Place, Ask, Moment),
+    /// Sends an attempt to a gateway, and wants to be woken at a time if nothing came. Closes the
+    /// connection of the attempt before, if one is open: where to, and which.
+    Send(Place, Ask, Moment, Option<(Place, Ask)>),
     /// Wants to be woken.
     Sleep(Moment),
 }
@@ -175,7 +178,7 @@ impl Client {
             Told::Shown(None) => self.know(ask, None),
             // Another attempt of the same interaction may have been the one that changed it: read.
             Told::Precondition => self.know(ask, None),
-            Told::NotApplied | Told::Unknown => {
+            Told::NotApplied | Told::NotPrimary(_) | Told::Unknown => {
                 self.waiting = Some(Ask { attempt: ask.attempt + 1, ..ask });
                 if ask.attempt + 1 > self.habits.attempts_max {
                     return Some(self.again(now, ask, fresh));
@@ -208,6 +211,7 @@ impl Client {
     }
 
     fn again(&mut self, now: Moment, ask: Ask, fresh: Subject) -> Deed {
+        let before = (self.gateway, ask);
         let gives_up = ask.want == Want::Read || ask.attempt >= self.habits.attempts_max;
         if gives_up {
             self.waiting = None;
@@ -222,13 +226,17 @@ impl Client {
             Place::GatewayA => Place::GatewayB,
             _ => Place::GatewayA,
         };
-        self.send(now, Ask { attempt: ask.attempt + 1, ..ask })
+        self.send_after(now, Ask { attempt: ask.attempt + 1, ..ask }, Some(before))
     }
 
     fn send(&mut self, now: Moment, ask: Ask) -> Deed {
+        self.send_after(now, ask, None)
+    }
+
+    fn send_after(&mut self, now: Moment, ask: Ask, before: Option<(Place, Ask)>) -> Deed {
         self.waiting = Some(ask);
         self.due = now + self.habits.timeout;
-        Deed::Send(self.gateway, ask, self.due)
+        Deed::Send(self.gateway, ask, self.due, before)
     }
 }
 

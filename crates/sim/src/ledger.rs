@@ -38,6 +38,8 @@ pub enum Checker {
     LossBound,
     /// Equal digests, and equal commits, at equal positions.
     EqualCopies,
+    /// Nothing is durable in the secondary before it is in the primary that made it.
+    DurableFirst,
     /// No version of a resource has two contents.
     OneContent,
     /// `lastUpdated` never goes back.
@@ -56,12 +58,13 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OneWriter,
         Self::Kept,
         Self::QuarantineSent,
         Self::LossBound,
         Self::EqualCopies,
+        Self::DurableFirst,
         Self::OneContent,
         Self::StampOrder,
         Self::AppliedOnce,
@@ -180,6 +183,7 @@ pub struct Ledger {
     acting: Option<Actor>,
     retired: BTreeSet<Actor>,
     digests: BTreeMap<(Seq, Hash), (Place, Hash)>,
+    durable: BTreeMap<Epoch, (Place, Seq)>,
     contents: BTreeMap<(Subject, VersionId), Hash>,
 }
 
@@ -259,8 +263,9 @@ impl Ledger {
         }
     }
 
-    /// A region's digest at a position.
+    /// A region's digest at its durable end.
     pub fn digest(&mut self, place: Place, position: Position, digest: Hash) {
+        self.durable(place, position);
         let key = (position.seq, position.hash);
         let (first, known) = *self.digests.entry(key).or_insert((place, digest));
         if first != place {
@@ -269,6 +274,23 @@ impl Ledger {
         if known != digest {
             let text = format!("{first} and {place} differ at {position}");
             self.violate(Checker::EqualCopies, text);
+        }
+    }
+}
+
+impl Ledger {
+    /// The one who has a commit of an epoch first is its primary: it opens it.
+    fn durable(&mut self, place: Place, position: Position) {
+        let (maker, seq) = self.durable.entry(position.epoch).or_insert((place, position.seq));
+        let (maker, before) = (*maker, *seq);
+        if maker == place {
+            *seq = position.seq.max(before);
+            return;
+        }
+        self.judge(Checker::DurableFirst);
+        if position.seq > before {
+            let text = format!("{place} has {position} durable before {maker} has");
+            self.violate(Checker::DurableFirst, text);
         }
     }
 }

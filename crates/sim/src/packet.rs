@@ -56,6 +56,12 @@ pub enum Packet {
     Ask(Ask),
     /// Its answer.
     Reply(Reply),
+    /// A client gave an attempt up: its connection to the gateway is closed.
+    Cancel(Ask),
+    /// A gateway asks a region how it stands.
+    Probe,
+    /// Its answer.
+    Status(Box<gateway::Status>),
 }
 
 impl fmt::Debug for Packet {
@@ -73,6 +79,9 @@ impl fmt::Debug for Packet {
             Self::TailFrames { frames, .. } => write!(f, "tail of {}", frames.len()),
             Self::Offer { frame, .. } => write!(f, "offer of {}", frame.position),
             Self::Ask(ask) => write!(f, "{} #{} {:?}", ask.request, ask.attempt, ask.want),
+            Self::Cancel(ask) => write!(f, "{} #{} is given up", ask.request, ask.attempt),
+            Self::Probe => f.write_str("probe"),
+            Self::Status(_) => f.write_str("status"),
             Self::Reply(reply) => {
                 write!(f, "{} #{} {:?}", reply.request, reply.attempt, reply.told)
             }

@@ -305,7 +305,11 @@ impl Process {
                 Err(error) => panic!("a message does not decode: {error}"),
             },
             Packet::Ask(ask) => self.ask(machine, scene, from, ask),
-            Packet::Reply(_) => {}
+            Packet::Reply(reply) => self.pass_back(scene, &reply),
+            Packet::Probe => {
+                let status = Box::new(self.status(machine, scene));
+                scene.send(self.place, from, Packet::Status(status));
+            }
             shipped => self.receive_shipped(machine, scene, from, shipped),
         }
         self.finish(machine, scene);

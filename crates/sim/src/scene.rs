@@ -32,6 +32,8 @@ pub enum Happening {
     Client(usize),
     /// A gateway looks at what it holds.
     Gateway(Place),
+    /// A gateway asks how the regions stand.
+    Probe(Place),
     /// A thing of the plan.
     Planned(Planned),
 }
@@ -58,8 +60,6 @@ pub struct Counts {
     pub faults: BTreeMap<FaultKind, u64>,
     /// Transitions of the protocol by name.
     pub transitions: BTreeMap<&'static str, u64>,
-    /// Attempts that regions refused.
-    pub refused: u64,
     /// Attempts that clients were told had failed or were unknown.
     pub disappointed: u64,
 }

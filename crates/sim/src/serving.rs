@@ -1,15 +1,16 @@
 //! Requests in a region: admitted by the gate, written, and answered when the gate allows it.
 
-use crate::Place;
 use crate::account::{Commit, row};
 use crate::client::{Ask, Reply, Told, Want};
 use crate::ledger::{Acknowledged, Actor, Seen};
-use crate::machine::Machine;
+use crate::machine::{Machine, place_of};
 use crate::packet::Packet;
-use crate::process::Process;
+use crate::process::{Process, account_name};
 use crate::scene::Scene;
+use crate::{Place, RequestId};
 use base::{BootTime, Epoch, Fork, Hash, Position, Seq, Span, Stamp, VersionId};
-use dr::{Acks, Gate, Term};
+use dr::{Acks, Closed, Gate, Role, Term};
+use std::collections::BTreeMap;
 
 /// How long an answer may wait for its position to become acknowledgeable.
 const WAIT: Span = Span::from_ms(8000);
@@ -38,6 +39,8 @@ enum Answer {
 pub struct Serving {
     waiters: Vec<Waiter>,
     fork: Fork,
+    /// Requests passed on to the primary, and for whom.
+    passed: BTreeMap<(RequestId, u32), Place>,
 }
 
 impl Serving {
@@ -69,8 +72,10 @@ impl Process {
     pub fn ask(&mut self, machine: &mut Machine, scene: &mut Scene, from: Place, ask: Ask) {
         let admitted = self.term(machine, scene).filter(|term| term.admits);
         let Some(term) = admitted else {
-            scene.counts.refused += 1;
-            self.reply(scene, from, &ask, Told::NotApplied);
+            if !self.pass_on(scene, from, ask) {
+                let told = self.refusal();
+                self.reply(scene, from, &ask, told);
+            }
             return;
         };
         let Some((depends, answer)) = self.work(machine, scene, &ask, &term) else {
@@ -80,6 +85,65 @@ impl Process {
         let until = machine.clock.boot(scene.now()) + WAIT;
         let waiter = Waiter { ask, to: from, epoch: term.epoch, until, depends, answer };
         self.serving.waiters.push(waiter);
+    }
+
+    fn refusal(&self) -> Told {
+        match self.gate {
+            Gate::Closed { why: Closed::NotPrimary, .. } => {
+                let view = self.member.view(&account_name());
+                let value = view.and_then(|view| view.value);
+                Told::NotPrimary(value.map(|it| (it.reign.epoch.get(), it.primary.member)))
+            }
+            _ => Told::NotApplied,
+        }
+    }
+
+    /// A secondary passes a gateway's request on to the primary: one hop.
+    fn pass_on(&mut self, scene: &mut Scene, from: Place, ask: Ask) -> bool {
+        let Role::Secondary { primary, .. } = &self.role else { return false };
+        let Some(to) = place_of(primary.member) else { return false };
+        if !Place::GATEWAYS.contains(&from) {
+            return false;
+        }
+        scene.count("request passed on");
+        self.serving.passed.insert((ask.request, ask.attempt), from);
+        scene.send(self.place, to, Packet::Ask(ask));
+        true
+    }
+
+    /// The answer to a request that was passed on.
+    pub fn pass_back(&mut self, scene: &mut Scene, reply: &Reply) {
+        if let Some(to) = self.serving.passed.remove(&(reply.request, reply.attempt)) {
+            scene.send(self.place, to, Packet::Reply(*reply));
+        }
+    }
+
+    /// How this region stands, for gateways.
+    #[must_use]
+    pub fn status(&self, machine: &Machine, scene: &Scene) -> gateway::Status {
+        let mut accounts = Vec::new();
+        if let Some(view) = self.member.view(&account_name())
+            && let Some(value) = view.value
+        {
+            let open = self.term(machine, scene).is_some_and(|term| term.admits);
+            accounts.push(gateway::AccountStatus {
+                account: account_name().to_string(),
+                generation: value.reign.generation.get(),
+                epoch: value.reign.epoch.get(),
+                open,
+                primary: value.primary.member.to_string(),
+                compute: view.compute.map(|member| member.to_string()),
+                ..gateway::AccountStatus::default()
+            });
+        }
+        gateway::Status {
+            id: crate::machine::member_id(self.place).to_string(),
+            name: self.place.name().to_owned(),
+            kind: "region".to_owned(),
+            boot: self.boot.to_string(),
+            members: Vec::new(),
+            accounts,
+        }
     }
 
     /// Does the work of a request; `None` when no stamp is left below the ceiling.

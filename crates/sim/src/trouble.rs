@@ -1,10 +1,11 @@
 //! Faults as they strike the world, and how they are mended.
 
 use crate::fault::{Fault, FaultKind, Order};
+use crate::gateway::Gateway;
 use crate::machine::member_id;
 use crate::process::account_name;
 use crate::scene::Happening;
-use crate::world::World;
+use crate::world::{World, gateway_index};
 use crate::{EXACT_PPM, Place};
 use base::{Rng as _, Span};
 use dr::Request;
@@ -91,7 +92,7 @@ impl World {
                 self.machines[place.index()].slow = Span::from_ms(u64::from(amount));
             }
             FaultKind::GatewayKill => {
-                self.routers[place.index() - Place::GatewayA.index()].restart();
+                self.gateways[gateway_index(place)] = Gateway::start(place, now);
             }
         }
     }

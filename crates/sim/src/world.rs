@@ -2,11 +2,11 @@
 
 use crate::client::{Client, Deed, Habits, Reply, Told};
 use crate::fault::Planned;
+use crate::gateway::Gateway;
 use crate::ledger::{Actor, Issued, Subject};
 use crate::machine::{Machine, member_id};
 use crate::packet::Packet;
 use crate::process::{Process, account_name};
-use crate::router::Router;
 use crate::scene::{Happening, Scene};
 use crate::transition::Watch;
 use crate::{Checker, Moment, Network, Outcome, Place, RequestId, Trace, Want, content_of, judge};
@@ -49,6 +49,11 @@ impl Setup {
     }
 }
 
+/// Where a gateway is kept.
+pub(crate) const fn gateway_index(place: Place) -> usize {
+    place.index() - Place::GatewayA.index()
+}
+
 /// Resources of each client.
 const SUBJECTS: u32 = 2;
 
@@ -60,7 +65,7 @@ pub struct World {
     pub setup: Setup,
     pub(crate) machines: Vec<Machine>,
     pub(crate) processes: Vec<Option<Process>>,
-    pub(crate) routers: Vec<Router>,
+    pub(crate) gateways: Vec<Gateway>,
     pub(crate) clients: Vec<Client>,
     owners: BTreeMap<RequestId, usize>,
     requests: u64,
@@ -82,7 +87,7 @@ impl World {
             setup,
             machines,
             processes: vec![None, None, None],
-            routers: Place::GATEWAYS.map(Router::new).into_iter().collect(),
+            gateways: Vec::new(),
             clients: Vec::new(),
             owners: BTreeMap::new(),
             requests: 0,
@@ -92,6 +97,10 @@ impl World {
         };
         for place in Place::MEMBERS {
             world.start(place);
+        }
+        for place in Place::GATEWAYS {
+            world.gateways.push(Gateway::start(place, Moment::START));
+            world.scene.agenda.at(Moment::START, Happening::Probe(place));
         }
         world
     }
@@ -213,7 +222,10 @@ impl World {
             Happening::Start(place) => self.start(place),
             Happening::Client(index) => self.client_wakes(index),
             Happening::Gateway(place) => {
-                self.routers[place.index() - Place::GatewayA.index()].look(&mut self.scene);
+                self.gateways[gateway_index(place)].pump(&mut self.scene);
+            }
+            Happening::Probe(place) => {
+                self.gateways[gateway_index(place)].probe(&mut self.scene);
             }
             Happening::Planned(Planned::Strike(fault)) => self.strike(&fault),
             Happening::Planned(Planned::Mend(fault)) => self.mend(&fault),
@@ -229,8 +241,7 @@ impl World {
                 }
             }
             Place::GatewayA | Place::GatewayB => {
-                let router = &mut self.routers[to.index() - Place::GatewayA.index()];
-                router.receive(&mut self.scene, from, &packet);
+                self.gateways[gateway_index(to)].receive(&mut self.scene, from, &packet);
             }
             member => {
                 if self.machines[member.index()].is_paused() {
@@ -265,7 +276,10 @@ impl World {
 
     pub(crate) fn client_does(&mut self, index: usize, deed: Option<Deed>) {
         match deed {
-            Some(Deed::Send(gateway, ask, wake)) => {
+            Some(Deed::Send(gateway, ask, wake, before)) => {
+                if let Some((gateway, ask)) = before {
+                    self.scene.send(Place::Clients, gateway, Packet::Cancel(ask));
+                }
                 if ask.attempt == 1 {
                     self.owners.insert(ask.request, index);
                     if ask.want != Want::Read {
