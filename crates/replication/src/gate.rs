@@ -105,4 +105,10 @@ pub trait Gate: Send + Sync {
     /// After the work, before the first byte of the answer: lease, mode and lag in one step
     /// (PROTOCOL.md L3).
     fn check_last(&self, term: &Term) -> Result<(), Refusal>;
+
+    /// How far this region is behind the primary, as far as it knows, when it is the account's
+    /// secondary and in sync; `None` when it is not.
+    fn secondary_lag(&self) -> Option<Span> {
+        None
+    }
 }

@@ -1,0 +1,90 @@
+//! Batch and transaction (<https://hl7.org/fhir/R4/http.html#transaction>).
+
+mod batch;
+mod parallel;
+mod references;
+mod replay;
+mod request;
+mod transaction;
+
+use crate::{Answer, Call, Error, Failure};
+use base::ErrorKind;
+use bytes::Bytes;
+use fhir::Resource;
+use std::sync::Arc;
+
+/// A bundle's body of at least so many bytes is parsed where it holds up no other request.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Batch,
+    Transaction,
+}
+
+/// Answers `POST [base]`.
+pub async fn answer(call: &Call, body: Bytes) -> Result<Answer, Failure> {
+    let bundle = Arc::new(parse(call, body).await?);
+    if bundle.type_id().name() != "Bundle" {
+        let reason = format!("a Bundle is expected here, not a {}", bundle.type_id().name());
+        return Err(refused("resourceType", reason).into());
+    }
+    let kind = match bundle.bundle_type() {
+        Some("batch") => Kind::Batch,
+        Some("transaction") => Kind::Transaction,
+        Some(_) => {
+            let reason = "only bundles of type batch and transaction are acted on".to_owned();
+            return Err(refused("type", reason).into());
+        }
+        None => return Err(refused("type", "the bundle has no type".to_owned()).into()),
+    };
+    let (count, limit) = (bundle.bundle_len(), call.shared.service.limits().bundle_entries);
+    if count > limit {
+        return Err(Error::TooManyEntries { count, limit }.into());
+    }
+    let answers = match kind {
+        Kind::Batch => batch::batch(call, &bundle).await?,
+        Kind::Transaction => transaction::transaction(call, bundle).await?,
+    };
+    Ok(Answer { body: Some(response(kind, &answers)), ..Answer::default() })
+}
+
+/// Parses the body; a large one off the reactor.
+async fn parse(call: &Call, body: Bytes) -> Result<Resource, Failure> {
+    if body.is_empty() {
+        return Err(Error::NoBody.into());
+    }
+    let nesting = call.shared.service.limits().nesting;
+    let parsed = if body.len() < LARGE_BYTES {
+        Resource::parse(&body, nesting)
+    } else {
+        call.blocking(move |_| Resource::parse(&body, nesting)).await?
+    };
+    parsed.map_err(|issues| Error::Issues { kind: ErrorKind::Invalid, issues }.into())
+}
+
+/// A refusal of the bundle by one of its elements.
+fn refused(element: &str, reason: String) -> Error {
+    Error::Bundle { place: format!("Bundle.{element}"), reason }
+}
+
+/// The response bundle, entries in the order of the request.
+fn response(kind: Kind, answers: &[Answer]) -> Bytes {
+    let bodies: usize =
+        answers.iter().filter_map(|answer| answer.body.as_ref()).map(Bytes::len).sum();
+    let mut out = Vec::with_capacity(128 + bodies + answers.len() * 320);
+    let name = match kind {
+        Kind::Batch => "batch-response",
+        Kind::Transaction => "transaction-response",
+    };
+    out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"type\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+    for (index, answer) in answers.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"entry\":[" } else { b"," });
+        answer.push_entry(&mut out);
+    }
+    out.extend_from_slice(if answers.is_empty() { b"}" } else { b"]}" });
+    Bytes::from(out)
+}
