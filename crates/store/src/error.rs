@@ -1,6 +1,6 @@
 //! What can go wrong with a store.
 
-use base::{Epoch, ErrorKind, Span, VersionId};
+use base::{Epoch, ErrorKind, Position, Span, VersionId};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,22 @@ pub enum Error {
         /// What does not hold.
         what: &'static str,
     },
-    /// The index engine failed.
+    /// Frames that do not follow the log's end (PROTOCOL.md E3).
+    #[error("the frames do not follow the end of the log at {end}")]
+    NotNext {
+        /// Where the log ends.
+        end: Position,
+    },
+    /// Frames from elsewhere, and a rewind, need a log that is not being written here.
+    #[error("the account writes its own commits now, it does not follow")]
+    NotFollowing,
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] crate::log::Error),
+    /// A payload of the log is no commit, or too large for one.
+    #[error(transparent)]
+    Commit(#[from] crate::CommitError),
+    /// The index engine failed, or contradicts itself or the log: it is to be made anew.
     #[error("the index engine failed: {0}")]
     Index(String),
 }
@@ -107,7 +122,7 @@ pub enum Error {
 impl Error {
     /// What a client is told.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::VersionMismatch { .. } | Self::Exists { .. } => ErrorKind::PreconditionFailed,
             Self::ConditionChanged { .. } => ErrorKind::Conflict,
@@ -120,8 +135,10 @@ impl Error {
             | Self::Behind { retry, .. } => ErrorKind::Unavailable { retry: *retry },
             Self::NoTerm | Self::Stopped => ErrorKind::Unavailable { retry: Span::from_secs(1) },
             Self::TermOver { epoch } => ErrorKind::Fenced { epoch: *epoch },
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Index(_) => ErrorKind::Bug,
+            Self::Log(error) => error.kind(),
+            Self::Corrupt { .. } | Self::Commit(_) => ErrorKind::Corrupt,
+            Self::NotNext { .. } => ErrorKind::Conflict,
+            Self::NotFollowing | Self::Index(_) => ErrorKind::Bug,
         }
     }
 }

@@ -12,7 +12,20 @@ pub mod disk;
 pub mod log;
 
 mod commit;
+mod digest;
 
+mod index;
+
+mod core;
+
+mod account;
+
+pub mod conformance;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::Account;
 pub use api::{
     AccountStore, Action, Applied, ChangeRequest, Committed, Condition, Cursor, DIGEST_SHARDS,
     Digest, Doc, Done, Effect, Guard, HistoryQuery, HistoryScope, Idempotency, Outcome, Page,
@@ -22,4 +35,6 @@ pub use commit::{
     Change, Commit, CommitError, CommitHead, CommitKind, DICTIONARY_ID, KeptCondition, KeptGuard,
     PAYLOAD_BYTES_MAX, compress, decompress,
 };
+pub use core::{Core, OnProgress, Place, Rewound, Settings, Watcher};
 pub use error::Error;
+pub use index::Engine;

@@ -91,14 +91,17 @@ impl Doc {
     /// Bytes of its key form.
     pub const BYTES: usize = 7;
 
-    /// The `entry`-th change of commit `seq`.
-    ///
-    /// # Panics
-    /// Above [`Doc::CHANGES_MAX`] changes or 2^42 commits: the sequencer refuses before.
+    /// The `entry`-th change of commit `seq`; `None` above [`Doc::CHANGES_MAX`] changes or 2^42
+    /// commits.
     #[must_use]
-    pub fn new(seq: Seq, entry: usize) -> Self {
-        assert!(entry < Self::CHANGES_MAX && seq.get() < 1 << 42, "sequencer bounds commits");
-        Self(seq.get() << 14 | entry as u64)
+    pub fn new(seq: Seq, entry: usize) -> Option<Self> {
+        let fits = entry < Self::CHANGES_MAX && seq.get() < 1 << 42;
+        fits.then_some(Self(seq.get() << 14 | entry as u64))
+    }
+    /// The last of commit `seq`, as a bound.
+    #[must_use]
+    pub const fn last_of(seq: Seq) -> Self {
+        Self(seq.get() << 14 | (Self::CHANGES_MAX as u64 - 1))
     }
     /// The commit.
     #[must_use]
@@ -139,8 +142,8 @@ impl Doc {
 pub enum Cursor {
     /// In the order of writing.
     Doc(Doc),
-    /// In the order of ids.
-    Id(ResourceId),
+    /// In the order of ids, and of types among equal ids.
+    Id(ResourceId, TypeId),
 }
 
 impl Cursor {
@@ -153,8 +156,8 @@ impl Cursor {
                 bytes.push(b'd');
                 bytes.extend_from_slice(&doc.to_bytes());
             }
-            Self::Id(id) => {
-                bytes.push(b'i');
+            Self::Id(id, type_id) => {
+                bytes.extend_from_slice(&[b'i', type_id.get()]);
                 bytes.extend_from_slice(id.as_str().as_bytes());
             }
         }
@@ -171,9 +174,10 @@ impl Cursor {
             [1, b'd', doc @ ..] if doc.len() == Doc::BYTES => {
                 Doc::from_suffix(doc).map(Self::Doc).ok_or(Error::Cursor)
             }
-            [1, b'i', id @ ..] => {
+            [1, b'i', type_id, id @ ..] => {
+                let type_id = TypeId::new(*type_id).ok_or(Error::Cursor)?;
                 let id = std::str::from_utf8(id).map_err(|_| Error::Cursor)?;
-                id.parse().map(Self::Id).map_err(|_| Error::Cursor)
+                id.parse().map(|id| Self::Id(id, type_id)).map_err(|_| Error::Cursor)
             }
             _ => Err(Error::Cursor),
         }
@@ -186,12 +190,13 @@ mod tests {
 
     #[test]
     fn cursors_read_back_and_anything_else_is_refused() {
-        let doc = Cursor::Doc(Doc::new(Seq::new(77), 3));
-        let id = Cursor::Id("a.b-C".parse().expect("an id"));
+        let doc = Cursor::Doc(Doc::new(Seq::new(77), 3).expect("small"));
+        let patient = TypeId::from_name("Patient").expect("a type of R4");
+        let id = Cursor::Id("a.b-C".parse().expect("an id"), patient);
         for cursor in [doc, id] {
             assert_eq!(Cursor::from_text(&cursor.to_text()).ok(), Some(cursor));
         }
-        for bad in ["", "AQ", "!", "AWQB", &URL_SAFE_NO_PAD.encode(b"\x01i/")] {
+        for bad in ["", "AQ", "!", "AWQB", &URL_SAFE_NO_PAD.encode(b"\x01i\x00/")] {
             assert!(Cursor::from_text(bad).is_err(), "{bad}");
         }
     }

@@ -138,3 +138,7 @@ pub(super) fn decode(payload: &Bytes) -> Result<Commit, CommitError> {
     }
     Ok(Commit { head: head.head, changes, record })
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

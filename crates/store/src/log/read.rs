@@ -144,6 +144,28 @@ impl Reader {
         })
     }
 
+    /// So many bytes of a payload, unchecked: for parts that carry a checksum of their own. `None`
+    /// beyond the durable end, of the payload, or of an erased one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`].
+    pub fn slice(&self, seq: Seq, at: usize, len: usize) -> Result<Option<Bytes>, Error> {
+        let slice = self.unless_cut(seq, |segment| {
+            let dir = &self.shared.dir;
+            let file = self.shared.file(&segment.name)?;
+            let frame_at = segment.locate(&file, seq, dir)?;
+            let header = segment.header_at(&file, frame_at, seq, dir)?;
+            if at.checked_add(len).is_none_or(|end| end > header.payload_bytes) {
+                return Ok(None);
+            }
+            let mut slice = vec![0; len];
+            file.read_at(frame_at + (HEADER_BYTES + at) as u64, &mut slice)
+                .map_err(|error| Error::io("reading", &path(dir, &segment.name), error))?;
+            Ok(Some(Bytes::from(slice)))
+        })?;
+        Ok(slice.flatten())
+    }
+
     /// The frames from `from` on, in order, each checked against the one before. After the durable
     /// end it gives `None`, and goes on when there is more.
     #[must_use]
