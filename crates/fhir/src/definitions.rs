@@ -68,6 +68,8 @@ pub(crate) struct TypeDef {
     /// Its number, if it is a concrete resource type.
     pub(crate) resource: Option<TypeId>,
     pub(crate) elements: Vec<ElementDef>,
+    /// Where each element stands in [`TypeDef::elements`], by name.
+    by_name: Vec<(NameId, u8)>,
     /// Every member that JSON may have, by name.
     members: Vec<Member>,
     /// A bit for each element that must be there.
@@ -83,6 +85,8 @@ pub(crate) struct ElementDef {
     pub(crate) attribute: bool,
     /// The members that it may be in JSON, and their types.
     pub(crate) variants: Vec<(NameId, TypeIndex)>,
+    /// The least and the greatest of their names.
+    span: (NameId, NameId),
 }
 
 /// A member of JSON: which element it is, and of which type.
@@ -99,7 +103,18 @@ impl TypeDef {
         Some(self.members[found])
     }
     pub(crate) fn element(&self, name: NameId) -> Option<&ElementDef> {
-        self.elements.iter().find(|element| element.name == name)
+        let found = self.by_name.binary_search_by_key(&name, |entry| entry.0).ok()?;
+        self.elements.get(usize::from(self.by_name[found].1))
+    }
+}
+
+impl ElementDef {
+    /// The member of this name, if it is one of this element's.
+    pub(crate) fn variant(&self, name: NameId) -> Option<(NameId, TypeIndex)> {
+        if name < self.span.0 || name > self.span.1 {
+            return None;
+        }
+        self.variants.iter().copied().find(|variant| variant.0 == name)
     }
 }
 
@@ -415,6 +430,7 @@ fn type_def(
         },
         resource: None,
         elements: Vec::with_capacity(definition.elements.len()),
+        by_name: Vec::with_capacity(definition.elements.len()),
         members: Vec::new(),
         required: 0,
     };
@@ -424,14 +440,20 @@ fn type_def(
         let member = |&(name, ty)| Member { name, element: number, ty };
         def.members.extend(variants.iter().map(member));
         def.required |= u64::from(element.required) << number;
+        let name = names.add(&element.name);
+        let all = || variants.iter().map(|variant| variant.0);
+        let span = (all().min().unwrap_or(name), all().max().unwrap_or(name));
+        def.by_name.push((name, number));
         def.elements.push(ElementDef {
-            name: names.add(&element.name),
+            name,
             choice: element.choice,
             many: element.many,
             attribute: element.attribute,
             variants,
+            span,
         });
     }
+    def.by_name.sort_by_key(|entry| entry.0);
     def.members.sort_by_key(|member| member.name);
     Ok(def)
 }

@@ -1,8 +1,8 @@
 //! A place in a resource: a JSON value together with its FHIR type.
 
 use crate::artifact::TypeKind;
-use crate::definitions::{NameId, TypeIndex, definitions};
-use crate::document::{Document, Key, Kind};
+use crate::definitions::{ElementDef, NameId, TypeIndex, definitions};
+use crate::document::{Children, Document, Key, Kind};
 use std::fmt;
 
 /// One element of a resource, with its FHIR type. A primitive may have a value, extensions (the
@@ -89,10 +89,7 @@ impl<'a> Node<'a> {
 
     /// Children of a name that was looked up before.
     pub(crate) fn named(self, name: NameId) -> Named<'a> {
-        let def = definitions().type_def(self.ty);
-        let variants: &'static [(NameId, TypeIndex)] =
-            def.element(name).map_or(&[], |element| &element.variants);
-        Named { parent: self, variants, items: None }
+        Named::new(self, name)
     }
     pub(crate) fn type_index(self) -> TypeIndex {
         self.ty
@@ -122,8 +119,46 @@ impl fmt::Debug for Node<'_> {
 /// The children of one element name.
 pub(crate) struct Named<'a> {
     parent: Node<'a>,
-    variants: &'static [(NameId, TypeIndex)],
+    element: Option<&'static ElementDef>,
+    /// The members that are yet to be looked at, for another type of a choice.
+    members: Option<Children<'a>>,
     items: Option<Items<'a>>,
+}
+
+impl<'a> Named<'a> {
+    fn new(parent: Node<'a>, name: NameId) -> Self {
+        let element = definitions().type_def(parent.ty).element(name);
+        let object = element.and_then(|_| parent.object());
+        let mut named = Self { parent, element, members: None, items: None };
+        match (element, object) {
+            (Some(element), Some(object)) if element.choice => {
+                named.members = Some(parent.document.children(object));
+            }
+            (Some(element), Some(object)) => {
+                let &[(name, ty), ..] = &element.variants[..] else { return named };
+                named.items = Some(Items::new(parent, object, name, ty));
+            }
+            _ => {}
+        }
+        named
+    }
+
+    /// The values of the next member that is one of the choice's.
+    fn next_of_choice(&mut self) -> Option<Items<'a>> {
+        let document = self.parent.document;
+        let object = self.parent.object()?;
+        let element = self.element?;
+        loop {
+            let at = self.members.as_mut()?.next()?;
+            let key = document.record(at).key;
+            let Some((name, ty)) = key.name().and_then(|name| element.variant(name)) else {
+                continue;
+            };
+            if !(key.is_sibling() && document.member(object, Key::plain(name)).is_some()) {
+                return Some(Items::new(self.parent, object, name, ty));
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Named<'a> {
@@ -134,10 +169,7 @@ impl<'a> Iterator for Named<'a> {
             if let Some(found) = self.items.as_mut().and_then(Iterator::next) {
                 return Some(found);
             }
-            let object = self.parent.object()?;
-            let (&(name, ty), rest) = self.variants.split_first()?;
-            self.variants = rest;
-            self.items = Some(Items::new(self.parent, object, name, ty));
+            self.items = Some(self.next_of_choice()?);
         }
     }
 }
@@ -153,7 +185,7 @@ struct Items<'a> {
 /// One value, or the items of an array.
 enum Run<'a> {
     One(Option<u32>),
-    Many(crate::document::Children<'a>),
+    Many(Children<'a>),
 }
 
 impl<'a> Run<'a> {
@@ -176,9 +208,19 @@ impl<'a> Run<'a> {
 impl<'a> Items<'a> {
     fn new(parent: Node<'a>, object: u32, name: NameId, ty: TypeIndex) -> Self {
         let document = parent.document;
-        let value = document.member(object, Key::plain(name));
         let primitive = definitions().type_def(ty).primitive.is_some();
-        let sibling = if primitive { document.member(object, Key::sibling(name)) } else { None };
+        let (mut value, mut sibling) = (None, None);
+        for at in document.children(object) {
+            let key = document.record(at).key;
+            if key == Key::plain(name) {
+                value = Some(at);
+                if !primitive {
+                    break;
+                }
+            } else if primitive && key == Key::sibling(name) {
+                sibling = Some(at);
+            }
+        }
         Self {
             document,
             ty,

@@ -136,9 +136,12 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let bytes = text.as_bytes();
+    let escaped = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    // Without an early end this is a few vector instructions, and most strings need nothing more.
+    let any = bytes.iter().fold(false, |any, &byte| any | escaped(byte));
     let mut plain = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+    for (at, &byte) in bytes.iter().enumerate().take(if any { bytes.len() } else { 0 }) {
+        if !escaped(byte) {
             continue;
         }
         out.extend_from_slice(&bytes[plain..at]);

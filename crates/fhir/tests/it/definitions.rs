@@ -43,3 +43,12 @@ fn numbers_on_disk_do_not_move() {
     ];
     assert_eq!(numbers, [Some(0), Some(906), Some(977), Some(1174)]);
 }
+
+#[test]
+fn the_whole_order_of_types_and_parameters_is_as_it_was() {
+    let types: Vec<&str> = TypeId::all().map(TypeId::name).collect();
+    let urls: Vec<&str> = definitions().params().iter().map(|param| param.url).collect();
+    assert!(types.is_sorted() && urls.is_sorted());
+    let hash = |lines: &[&str]| base::Hash::of(lines.join("\n").as_bytes()).to_text();
+    insta::assert_snapshot!(format!("{}\n{}", hash(&types), hash(&urls)));
+}
