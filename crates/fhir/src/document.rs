@@ -156,7 +156,8 @@ impl Document {
     /// The subtree at `root` as a document of its own.
     pub(crate) fn subtree(&self, root: u32) -> Self {
         let end = self.record(root).next;
-        let mut unknown = self.unknown.iter().skip_while(|entry| entry.0 < root).peekable();
+        let first = self.unknown.partition_point(|entry| entry.0 < root);
+        let mut unknown = self.unknown.iter().skip(first).peekable();
         let mut copy = Self {
             text: String::with_capacity(16 * (end - root) as usize),
             records: Vec::with_capacity((end - root) as usize),

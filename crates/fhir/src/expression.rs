@@ -49,7 +49,8 @@ impl Expression {
     ///
     /// # Errors
     /// Where it stopped, and why: no FHIRPath, an element or type that R4 does not have, a function
-    /// that is not offered, or nested deeper than 32.
+    /// that is not offered, nested deeper than 32, or
+    /// longer than 1,024 words.
     pub fn compile(text: &str) -> Result<Self, ExpressionError> {
         Self::compile_with(definitions(), text)
     }

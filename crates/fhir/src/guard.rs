@@ -10,6 +10,9 @@ pub(crate) const MAX_BYTES: usize = 1 << 30;
 /// Depth at most, whatever the caller's own limit: walks over a parsed resource recurse.
 pub(crate) const MAX_NESTING: usize = 256;
 
+/// Values at most: each takes some 40 bytes once it is parsed, however short its text.
+const MAX_VALUES: usize = 4_000_000;
+
 /// The text, if its size and depth are within the limits. It may still not be JSON.
 pub(crate) fn check(bytes: &[u8], nesting: usize) -> Result<&str, Issue> {
     if bytes.len() > MAX_BYTES {
@@ -17,35 +20,37 @@ pub(crate) fn check(bytes: &[u8], nesting: usize) -> Result<&str, Issue> {
         return Err(Issue::of_body("too-long", text));
     }
     let nesting = nesting.min(MAX_NESTING);
-    if let Some(at) = too_deep(bytes, nesting) {
-        let text = format!("nesting at byte {at} exceeds the limit of {nesting}");
-        return Err(Issue::of_body("too-costly", text));
-    }
+    measure(bytes, nesting, MAX_VALUES).map_err(|issue| Issue::of_body("too-costly", issue))?;
     std::str::from_utf8(bytes).map_err(|error| {
         let text = format!("body is not UTF-8 at byte {}", error.valid_up_to());
         Issue::of_body("structure", text)
     })
 }
 
-/// The first byte that opens more than `nesting` arrays and objects.
-fn too_deep(bytes: &[u8], nesting: usize) -> Option<usize> {
-    let mut depth = 0_usize;
+/// Counts what is open at once and what stands between commas, outside strings.
+fn measure(bytes: &[u8], nesting: usize, values_max: usize) -> Result<(), String> {
+    let (mut depth, mut values) = (0_usize, 1_usize);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => at = end_of_string(bytes, at + 1),
             b'[' | b'{' => {
                 depth += 1;
+                values += 1;
                 if depth > nesting {
-                    return Some(at);
+                    return Err(format!("nesting at byte {at} exceeds the limit of {nesting}"));
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => values += 1,
             _ => {}
         }
         at += 1;
     }
-    None
+    if values > values_max {
+        return Err(format!("{values} JSON values exceed the limit of {values_max}"));
+    }
+    Ok(())
 }
 
 /// The place of the quote that ends the string whose content begins at `from`, or the end.
@@ -65,10 +70,18 @@ mod tests {
 
     #[test]
     fn depth_counts_outside_strings_only() {
-        assert_eq!(too_deep(br#"{"a":["[[[\"[[",[]]}"#, 3), None);
-        assert_eq!(too_deep(br#"{"a":["[[[\"[[",[]]}"#, 2), Some(16));
-        assert_eq!(too_deep(b"\"\\", 1), None);
-        assert_eq!(too_deep(b"]]]][[", 1), Some(5));
+        let deepest = |bytes, nesting| measure(bytes, nesting, 100).is_ok();
+        assert!(deepest(br#"{"a":["[[[\"[[",[]]}"#, 3));
+        assert!(!deepest(br#"{"a":["[[[\"[[",[]]}"#, 2));
+        assert!(deepest(b"\"\\", 1));
+        assert!(!deepest(b"]]]][[", 1));
+    }
+
+    #[test]
+    fn more_values_than_the_limit_are_refused() {
+        assert_eq!(measure(b"[1,2,[\",,,\"]]", 9, 5), Ok(()));
+        let refusal = measure(b"[1,2,[3,4]]", 9, 4).expect_err("there are more");
+        assert_eq!(refusal, "6 JSON values exceed the limit of 4");
     }
 
     #[test]

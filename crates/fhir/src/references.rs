@@ -67,7 +67,8 @@ fn narrative(text: &str, target: &mut dyn FnMut(&str) -> Option<String>) -> Opti
         from = link.end + 1;
         if let Some(changed) = linking.then(|| target(&text[link.clone()])).flatten() {
             out.push_str(&text[copied..link.start]);
-            out.push_str(&changed.replace('&', "&amp;").replace(quote, "%22"));
+            let quoted = if quote == '"' { "&quot;" } else { "&#39;" };
+            out.push_str(&changed.replace('&', "&amp;").replace(quote, quoted));
             copied = link.end;
         }
     }

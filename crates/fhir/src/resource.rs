@@ -14,8 +14,8 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Parses a JSON text. In this order: depth (`nesting`, at most 256) and size (1 GiB) on the
-    /// bare bytes; JSON; no name twice in one object; a known `resourceType`.
+    /// Parses a JSON text. In this order: size (1 GiB), depth (`nesting`, at most 256) and number of
+    /// values (4 million) on the bare bytes; JSON; no name twice in one object; a known `resourceType`.
     ///
     /// # Errors
     /// One issue that says which of these failed and where.

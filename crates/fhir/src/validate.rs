@@ -112,6 +112,9 @@ impl<'a> Check<'a> {
         if key == resource_type && def.kind == TypeKind::Resource {
             return;
         }
+        if self.issues.len() >= ISSUES_MAX {
+            return;
+        }
         let document = self.document;
         let (sibling, name) = document.key_text(at, self.definitions.names());
         let name = if sibling { format!("_{name}") } else { name.to_owned() };

@@ -8,6 +8,8 @@ use crate::definitions::{Definitions, NameId, TypeIndex};
 
 /// Parentheses and functions inside one another at most.
 const DEPTH_MAX: usize = 32;
+/// Words at most: a chain of functions or operators nests as deep as it is long.
+const TOKENS_MAX: usize = 1024;
 
 /// An expression.
 #[derive(Clone, Debug)]
@@ -84,6 +86,9 @@ pub(super) enum Operator {
 
 pub(super) fn parse(definitions: &Definitions, text: &str) -> Result<Expr, ExpressionError> {
     let tokens = tokens(text)?;
+    if let Some((at, _)) = tokens.get(TOKENS_MAX) {
+        return Err(ExpressionError { at: *at, reason: "longer than 1,024 words" });
+    }
     let mut parser = Parser { definitions, tokens, at: 0, end: text.len(), depth: 0 };
     let expr = parser.implies()?;
     match parser.peek() {

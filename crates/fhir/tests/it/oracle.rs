@@ -175,6 +175,24 @@ fn deep_nesting_is_refused_and_the_process_lives() {
     let nested =
         format!(r#"{{"resourceType":"Basic","x":{}{}}}"#, "[".repeat(255), "]".repeat(255));
     assert!(Resource::parse(nested.as_bytes(), usize::MAX).is_ok());
-    let expression = "(".repeat(10_000);
-    assert!(fhir::Expression::compile(&expression).is_err());
+    for part in ["(", "id.first().", "id or ", "id is string "] {
+        let expression = format!("{}id", part.repeat(10_000));
+        assert!(fhir::Expression::compile(&expression).is_err(), "{part}");
+    }
+    let long = format!("{}id", "id or ".repeat(500));
+    let long = fhir::Expression::compile(&long).expect("1,001 words");
+    let resource = Resource::parse(br#"{"resourceType":"Basic"}"#, 64).expect("it is JSON");
+    assert_eq!(long.evaluate(resource.root()).len(), 0);
+}
+
+#[test]
+fn a_resource_as_deep_as_the_limit_goes_through_every_walk() {
+    let (open, close) = (r#"{"url":"u","extension":["#, "]}");
+    let nested = format!("{}{{\"url\":\"u\"}}{}", open.repeat(126), close.repeat(126));
+    let text =
+        format!(r#"{{"resourceType":"Basic","code":{{"text":"x"}},"extension":[{nested}]}}"#);
+    let mut resource = Resource::parse(text.as_bytes(), 256).expect("255 deep");
+    assert_eq!(resource.validate(), Ok(()));
+    assert_eq!(resource.rewrite_references(&mut |_| Some("v".to_owned())), 127);
+    assert_eq!(resource.to_json().len(), text.len());
 }
