@@ -1,0 +1,53 @@
+//! Every limit, and the error that names it.
+
+use crate::bed::{Bed, patient};
+use base::Limits;
+use serde_json::{Value, json};
+
+fn diagnostics(answer: &crate::bed::Answer) -> String {
+    answer.json()["issue"][0]["diagnostics"].as_str().expect("a text").to_owned()
+}
+
+#[tokio::test]
+async fn bodies_urls_bundles_and_nesting_are_bounded() {
+    let limits =
+        Limits { body_bytes: 2000, url_bytes: 200, bundle_entries: 2, ..Limits::default() };
+    let bed = Bed::with(limits);
+    let long = bed.post("Patient", &patient(&"x".repeat(2000))).await;
+    assert_eq!((long.status, long.header("x-firebreak-applied")), (413, "no".into()));
+    assert!(diagnostics(&long).contains("body_bytes of 2000"));
+    let url = bed.get(&format!("Patient?family={}", "x".repeat(200))).await;
+    assert_eq!(url.status, 414);
+    assert!(diagnostics(&url).contains("url_bytes of 200"));
+    let entry = json!({"request": {"method": "GET", "url": "Patient/1"}});
+    let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry, entry, entry]});
+    let many = bed.post("", &bundle.to_string()).await;
+    assert_eq!(many.status, 413);
+    assert!(diagnostics(&many).contains("bundle_entries of 2"));
+    let deep = bed.post("Patient", &"[".repeat(1000)).await;
+    assert_eq!(deep.status, 400);
+    assert!(diagnostics(&deep).contains("64"), "{}", diagnostics(&deep));
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_however_much_is_asked_for() {
+    let bed = Bed::with(Limits { page_entries: 3, page_entries_default: 2, ..Limits::default() });
+    for _ in 0..5 {
+        bed.post("Patient", &patient("A")).await;
+    }
+    let len = |bundle: &Value| bundle["entry"].as_array().map_or(0, Vec::len);
+    assert_eq!(len(&bed.get("Patient").await.json()), 2);
+    assert_eq!(len(&bed.get("Patient?_count=100").await.json()), 3);
+    assert_eq!(len(&bed.get("_history?_count=100").await.json()), 3);
+    assert_eq!(bed.get("Patient?_count=x").await.status, 400);
+    assert_eq!(bed.get("_history?_count=-1").await.status, 400);
+}
+
+#[tokio::test]
+async fn more_requests_than_the_limit_are_sent_away_unapplied() {
+    let bed = Bed::with(Limits { concurrency: 0, ..Limits::default() });
+    let busy = bed.post("Patient", &patient("A")).await;
+    assert_eq!((busy.status, busy.header("retry-after")), (429, "1".into()));
+    assert_eq!(busy.header("x-firebreak-applied"), "no");
+    assert_eq!(bed.raw("GET", "/health/live", &[], "").await.status, 200);
+}

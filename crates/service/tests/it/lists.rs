@@ -1,0 +1,161 @@
+//! Search and history: bundles of pages.
+
+use crate::bed::{Answer, Bed, patient};
+use serde_json::Value;
+
+fn link<'a>(bundle: &'a Value, relation: &str) -> Option<&'a str> {
+    let links = bundle["link"].as_array()?;
+    links.iter().find(|link| link["relation"] == relation)?["url"].as_str()
+}
+
+/// Follows `next` links to the end: the ids of all entries.
+async fn walk(bed: &Bed, first: Answer) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut page = first.json();
+    for _ in 0..100 {
+        for entry in page["entry"].as_array().into_iter().flatten() {
+            ids.push(entry["fullUrl"].as_str().expect("a URL").to_owned());
+        }
+        let Some(next) = link(&page, "next") else { return ids };
+        let path = next.strip_prefix("http://test.example").expect("a link of this server");
+        let answer = bed.raw("GET", path, &[], "").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        page = answer.json();
+    }
+    panic!("the list does not end");
+}
+
+#[tokio::test]
+async fn search_finds_pages_and_links() {
+    let bed = Bed::new();
+    for n in 0..25 {
+        bed.post("Patient", &patient(if n % 5 == 0 { "Match" } else { "Other" })).await;
+    }
+    let found = bed.get("Patient?family=match&_count=2").await;
+    let bundle = found.json();
+    assert_eq!(bundle["type"], "searchset");
+    assert_eq!(bundle["entry"].as_array().map(Vec::len), Some(2));
+    assert_eq!(bundle["entry"][0]["search"]["mode"], "match");
+    let id = bundle["entry"][0]["resource"]["id"].as_str().expect("an id");
+    assert_eq!(bundle["entry"][0]["fullUrl"], format!("http://test.example/fhir/Patient/{id}"));
+    assert!(
+        link(&bundle, "self")
+            .expect("a link")
+            .starts_with("http://test.example/fhir/Patient?family=")
+    );
+    let mut all = walk(&bed, found).await;
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 5);
+
+    let none = bed.get("Patient?family=nobody").await.json();
+    assert_eq!((none["total"].as_u64(), none.get("entry")), (Some(0), None));
+    let count = bed.get("Patient?family=match&_summary=count").await.json();
+    assert_eq!((count["total"].as_u64(), count.get("entry")), (Some(5), None));
+    let count = bed.get("Patient?family=match&_count=0").await.json();
+    assert_eq!((count["total"].as_u64(), count.get("entry")), (Some(5), None));
+    let accurate = bed.get("Patient?family=match&_count=2&_total=accurate").await.json();
+    assert_eq!(accurate["total"], 5);
+}
+
+#[tokio::test]
+async fn search_by_form_and_over_all_types() {
+    let bed = Bed::new();
+    bed.post("Patient", &patient("A")).await;
+    bed.post("Organization", r#"{"resourceType":"Organization","name":"B"}"#).await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let found = bed.send("POST", "Patient/_search", &form, "family=A").await;
+    assert_eq!(found.json()["total"], 1, "{}", found.text());
+    let found = bed.send("POST", "Patient/_search?family=A", &[], "").await;
+    assert_eq!(found.json()["total"], 1);
+    let found = bed.send("POST", "_search", &form, "_type=Patient").await;
+    assert_eq!(found.json()["total"], 1, "{}", found.text());
+    let found = bed.send("POST", "_search", &form, "_type=Patient,Organization").await;
+    assert_eq!(found.status, 400);
+    assert_eq!(bed.get("?_lastUpdated=ge2000").await.json()["total"], 2);
+    assert_eq!(bed.get("?_type=Organization").await.json()["total"], 1);
+    let json = [("content-type", "application/fhir+json")];
+    assert_eq!(bed.send("POST", "Patient/_search", &json, "{}").await.status, 415);
+}
+
+#[tokio::test]
+async fn unknown_parameters_are_refused_unless_lenient_and_then_named() {
+    let bed = Bed::new();
+    bed.post("Patient", &patient("A")).await;
+    let refused = bed.get("Patient?colour=red").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("colour"), "{}", refused.text());
+    let lenient =
+        bed.send("GET", "Patient?colour=red", &[("prefer", "handling=lenient")], "").await;
+    let bundle = lenient.json();
+    assert_eq!(lenient.status, 200);
+    assert_eq!(bundle["entry"][1]["search"]["mode"], "outcome");
+    assert!(bundle["entry"][1]["resource"].to_string().contains("colour"));
+    assert!(!link(&bundle, "self").expect("a link").contains("colour"));
+    for path in [
+        "Patient?_cursor=x",
+        "Patient/_history?_cursor=x",
+        "Patient/_history?x=1",
+        "Patient/_history?_since=monday",
+    ] {
+        assert_eq!(bed.get(path).await.status, 400, "{path}");
+    }
+    assert_eq!(bed.get("Patient/x?name=1").await.status, 400);
+}
+
+#[tokio::test]
+async fn history_of_instance_type_and_system() {
+    let bed = Bed::new();
+    let body = r#"{"resourceType":"Patient","id":"p"}"#;
+    bed.put("Patient/p", body).await;
+    let second = bed.put("Patient/p", body).await;
+    bed.delete("Patient/p").await;
+    bed.post("Organization", r#"{"resourceType":"Organization","name":"B"}"#).await;
+    let history = bed.get("Patient/p/_history").await.json();
+    assert_eq!((history["type"].as_str(), history["total"].as_u64()), (Some("history"), Some(3)));
+    let shape: Vec<String> = history["entry"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| {
+            let (request, response) = (&entry["request"], &entry["response"]);
+            format!(
+                "{} {} {} {} {}",
+                request["method"].as_str().expect("a method"),
+                request["url"].as_str().expect("a url"),
+                response["status"].as_str().expect("a status"),
+                response["etag"].as_str().expect("an etag"),
+                entry.get("resource").is_some()
+            )
+        })
+        .collect();
+    assert_eq!(
+        shape,
+        [
+            "DELETE Patient/p 204 No Content W/\"3\" false",
+            "PUT Patient/p 200 OK W/\"2\" true",
+            "POST Patient 201 Created W/\"1\" true"
+        ]
+    );
+    let stored: Value = serde_json::from_slice(&second.body).expect("it is JSON");
+    assert_eq!(history["entry"][1]["resource"], stored);
+    assert_eq!(bed.get("Patient/_history").await.json()["total"], 3);
+    assert_eq!(bed.get("_history").await.json()["total"], 4);
+    assert_eq!(bed.get("Patient/never/_history").await.status, 404);
+    let since = stored["meta"]["lastUpdated"].as_str().expect("a stamp");
+    let newer = bed.get(&format!("Patient/p/_history?_since={since}")).await.json();
+    assert!(newer["entry"].as_array().expect("entries").len() >= 2);
+}
+
+#[tokio::test]
+async fn history_pages_lead_through_every_version_once() {
+    let bed = Bed::new();
+    let body = r#"{"resourceType":"Patient","id":"p"}"#;
+    for _ in 0..7 {
+        bed.put("Patient/p", body).await;
+    }
+    for path in ["Patient/p/_history", "Patient/_history", "_history"] {
+        let first = bed.get(&format!("{path}?_count=3")).await;
+        assert_eq!(walk(&bed, first).await.len(), 7, "{path}");
+    }
+}
