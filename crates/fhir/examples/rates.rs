@@ -12,6 +12,9 @@ fn main() {
     let mut bundle = Vec::new();
     bzip2::read::MultiBzDecoder::new(file).read_to_end(&mut bundle).expect("it is bzip2");
     let started = Instant::now();
+    let params = definitions().params().len();
+    println!("definitions with {params} search parameters loaded in {:?}", started.elapsed());
+    let started = Instant::now();
     let whole = Resource::parse(&bundle, 64).expect("it is a Bundle");
     println!("bundle of {} bytes parsed in {:?}", bundle.len(), started.elapsed());
     let started = Instant::now();
