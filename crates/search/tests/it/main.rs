@@ -2,5 +2,7 @@
 
 mod encoding;
 mod queries;
+mod random;
 mod refusals;
 mod sample;
+mod synthea;
