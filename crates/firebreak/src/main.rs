@@ -1,3 +1,56 @@
 //! Firebreak: a FHIR R4 service that survives the loss of a region.
 
-fn main() {}
+#[cfg(not(target_os = "linux"))]
+compile_error!("firebreak runs on Linux only: leases need CLOCK_BOOTTIME, the log needs fdatasync");
+
+mod config;
+mod dr;
+mod exit;
+mod gateway;
+mod init;
+mod join;
+mod member;
+mod process;
+mod region;
+mod witness;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "firebreak", version, about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Makes a cluster: its certificate authority and its first region.
+    Init(init::Arguments),
+    /// Makes a one-time token that lets one more member in.
+    Invite(join::InviteArguments),
+    /// Becomes a member of a cluster, with a token.
+    Join(join::Arguments),
+    /// Runs a region.
+    Region(config::Arguments),
+    /// Runs a witness.
+    Witness(config::Arguments),
+    /// Runs a gateway.
+    Gateway(config::Arguments),
+    /// Shows and commands disaster recovery.
+    #[command(subcommand)]
+    Dr(dr::Verb),
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match CommandLine::parse().verb {
+        Verb::Init(arguments) => init::run(&arguments),
+        Verb::Invite(arguments) => join::invite(&arguments),
+        Verb::Join(arguments) => join::run(&arguments),
+        Verb::Region(arguments) => region::run(&arguments),
+        Verb::Witness(arguments) => witness::run(&arguments),
+        Verb::Gateway(arguments) => gateway::run(&arguments),
+        Verb::Dr(verb) => dr::run(&verb),
+    };
+    exit::code(done)
+}

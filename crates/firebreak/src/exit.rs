@@ -1,0 +1,67 @@
+//! Exit codes: what a script may rely on.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | the command line is wrong |
+//! | 65 | a file or folder has another format, or is damaged |
+//! | 66 | the folder holds no member, or another one |
+//! | 69 | the cluster refused, or nobody answered |
+//! | 71 | an address cannot be listened on |
+//! | 73 | another process works on the folder |
+//! | 74 | the disk failed: promises or data cannot be made durable |
+//! | 77 | a permission is missing |
+//! | 78 | the configuration is wrong |
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// The configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misconfigured(pub String);
+
+/// The cluster refused what was asked, or nobody answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Says what failed, in one sentence, and gives its code.
+pub fn code(done: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    // stderr may be closed; the code still tells.
+    let _ = writeln!(std::io::stderr(), "firebreak: {error:#}");
+    ExitCode::from(number(&error))
+}
+
+fn number(error: &anyhow::Error) -> u8 {
+    use control::Error as Control;
+    let denied = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == ErrorKind::PermissionDenied)
+    });
+    if denied {
+        return 77;
+    }
+    if error.is::<Misconfigured>() {
+        return 78;
+    }
+    if error.is::<Refused>() {
+        return 69;
+    }
+    if error.is::<::gateway::Error>() {
+        return 71;
+    }
+    match error.downcast_ref::<Control>() {
+        Some(Control::Locked(_)) => 73,
+        Some(Control::NoIdentity { .. } | Control::WrongKind { .. }) => 66,
+        Some(Control::AlreadyMember { .. }) => 66,
+        Some(Control::Format { .. } | Control::Corrupt { .. }) => 65,
+        Some(Control::Token | Control::Refused(_) | Control::Peer(_)) => 69,
+        Some(Control::Timeout { .. }) => 69,
+        Some(Control::Connection { source, .. }) if source.kind() == ErrorKind::AddrInUse => 71,
+        Some(Control::Connection { .. }) => 69,
+        _ => 1,
+    }
+}
