@@ -1,5 +1,6 @@
 //! `cargo xtask gen`: from HL7's definitions in `data/fhir-r4` to `crates/fhir/src/definitions.bin`.
 
+use crate::shell;
 use anyhow::{Context, bail};
 use fhir::{
     Artifact, ArtifactComponent, ArtifactElement, ArtifactParam, ArtifactType, ParamKind, TypeKind,
@@ -36,19 +37,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if zstd::decode_all(&committed[..]).ok().as_deref() != Some(&bytes[..]) {
             bail!("{OUTPUT} is not what `cargo xtask gen` makes");
         }
-        eprintln!("{OUTPUT} is up to date");
+        shell::talk(&format!("{OUTPUT} is up to date"));
         return Ok(());
     }
     let packed = zstd::encode_all(&bytes[..], LEVEL).context("compress")?;
     std::fs::write(OUTPUT, &packed).with_context(|| format!("write {OUTPUT}"))?;
-    eprintln!(
+    shell::talk(&format!(
         "{OUTPUT}: {} types, {} resource types, {} search parameters; {} bytes, {} unpacked",
         artifact.types.len(),
         artifact.resources.len(),
         artifact.params.len(),
         packed.len(),
         bytes.len(),
-    );
+    ));
     Ok(())
 }
 
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn the_committed_definitions_are_what_the_generator_makes() -> anyhow::Result<()> {
-        std::env::set_current_dir(crate::shell::workspace_root())?;
+        std::env::set_current_dir(shell::workspace_root())?;
         run(&Arguments { check: true })
     }
 }
