@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 #[must_use]
 pub fn extract(resource: &Resource) -> Extracted {
     let plan = Plan::of(resource.type_id());
-    let mut out = Extracted::default();
+    let mut out = Extracted::with_room(12);
     let root = resource.root();
     walk(&plan.root, root, &mut out);
     for (take, expression) in &plan.evaluated {

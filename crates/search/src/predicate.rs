@@ -37,6 +37,8 @@ impl Predicate {
     pub(crate) fn new(param: ParamId, test: Test) -> Self {
         let mut ranges = Vec::new();
         test.ranges(head(param), &mut ranges);
+        ranges.sort_unstable();
+        ranges.dedup();
         Self { param, test, ranges }
     }
 
@@ -46,7 +48,7 @@ impl Predicate {
         self.param
     }
 
-    /// Where terms of matching resources lie. Ranges do not overlap.
+    /// Where terms of matching resources lie. Ascending; they do not overlap.
     #[must_use]
     pub fn ranges(&self) -> &[TermRange] {
         &self.ranges

@@ -91,3 +91,45 @@ impl QuantityTest {
         unit && self.number.matches_span(span)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Terms;
+    use crate::number::tests::{number_text, span};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_quantity_is_too_long_for_a_term(
+            span in span(),
+            system in "[a-z:]{0,20}",
+            code in proptest::option::of("[a-z]{1,30}"),
+        ) {
+            let mut bytes = Vec::new();
+            let (system, code) = (System::of(Some(&system)), code.map(Into::into));
+            encode(&Quantity { span, system, code, unit: None }, &mut bytes);
+            prop_assert!(bytes.len() + 6 <= Terms::LEN_MAX);
+        }
+
+        #[test]
+        fn ranges_miss_nothing_and_terms_decide(
+            span in span(),
+            of in "[ab]",
+            with in number_text(),
+            prefix in crate::prefix::Prefix::any(),
+            unit in "|\\|u\\|[ab]|\\|v\\|a",
+        ) {
+            let number = crate::Literal::parse(&with).expect("a number");
+            let mut test = QuantityTest::parse(&format!("0{unit}")).expect("a quantity");
+            test.number = NumberTest { prefix, with: number };
+            let (system, code) = (System::of(Some("u")), Some(of.into()));
+            let value = Value::Quantity(Quantity { span, system, code, unit: None });
+            let (mut ranges, mut term) = (Vec::new(), vec![7, 7]);
+            test.ranges(&[7, 7], &mut ranges);
+            value.encode(&mut term);
+            let inside = ranges.iter().any(|range| range.contains(&term));
+            prop_assert_eq!(inside && test.admits(&term[2..]), test.matches(&value));
+        }
+    }
+}

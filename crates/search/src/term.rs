@@ -29,8 +29,9 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// No term is longer, in bytes.
-    pub const LEN_MAX: usize = 64;
+    /// No term is longer, in bytes: two for the parameter, four for a composite's code, and a
+    /// quantity of a span of numbers (45), an unknown system (9) and a code (24).
+    pub const LEN_MAX: usize = 84;
 
     /// The terms, ascending.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {

@@ -3,11 +3,9 @@
 use crate::decimal::Decimal;
 use crate::interval::Interval;
 use crate::system::System;
+use crate::term::TermWriter;
 use crate::{ParamId, Terms, composite, date, number, quantity, reference, string, token, uri};
 use fhir::TypeId;
-use smallvec::SmallVec;
-
-use crate::term::TermWriter;
 
 /// One value of one parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +104,7 @@ pub struct Quantity {
 /// All indexed values of one resource, by parameter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extracted {
-    values: SmallVec<[(ParamId, Value); 12]>,
+    values: Vec<(ParamId, Value)>,
 }
 
 impl Extracted {
@@ -129,6 +127,10 @@ impl Extracted {
             value.write_terms(*param, &mut writer);
         }
         writer.finish()
+    }
+
+    pub(crate) fn with_room(values: usize) -> Self {
+        Self { values: Vec::with_capacity(values) }
     }
 
     pub(crate) fn push(&mut self, param: ParamId, value: Value) {
