@@ -1,7 +1,30 @@
-//! Shipping an account's log between regions, and the gate that the service passes.
+//! Shipping an account's log between regions, what becomes of a cut tail, and the gate that the
+//! service passes.
 //!
-//! The cores are synchronous and own no socket. Depends on `dr`, `store` and `control`.
+//! All cores here are synchronous and own no socket, no thread and no clock: a driver carries
+//! parcels between them. They execute and report; `dr` alone decides who is primary. Depends on
+//! `dr`, `store` and `control`.
 
 mod gate;
+mod lag;
 
+mod account_gate;
+
+mod parcel;
+
+mod ship;
+
+mod follow;
+
+mod fetch;
+
+mod error;
+
+pub use account_gate::AccountGate;
+pub use error::Error;
+pub use fetch::{Fetch, FetchAction, FetchPlan, serve_fetch};
+pub use follow::{FollowAction, Follower};
 pub use gate::{Acknowledged, Durability, Gate, Refusal, Term};
+pub use lag::Lag;
+pub use parcel::{Body, Head, Parcel, Refused, Tail};
+pub use ship::{Route, ShipEvent, ShipLimits, Shipper};
