@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
+/// What a thread does until it is to stop.
+type Work = fn(&Core, &AtomicBool);
+
 /// How long a thread waits before it looks again whether it is to stop.
 const LOOK: Span = Span::from_ms(100);
 /// How long apply waits before it looks again whether upkeep caught up.
@@ -49,9 +52,12 @@ impl Account {
             start("commit", move || commit(&core, &stop, on_failure))?
         };
         let mut behind = Vec::new();
-        for (name, work) in
-            [("apply", apply as fn(&Core, &AtomicBool)), ("upkeep", upkeep), ("segments", segments)]
-        {
+        for (name, work) in [
+            ("apply", apply as Work),
+            ("flush", flush),
+            ("compact", compact),
+            ("segments", segments),
+        ] {
             let (core, stop) = (Arc::clone(&core), Arc::clone(&stop_behind));
             behind.push(start(name, move || work(&core, &stop))?);
         }
@@ -135,10 +141,19 @@ fn report(done: u64, of: u64) {
     tracing::info!(done, of, "rebuilding the index");
 }
 
-/// Flushes and compacts the index.
-fn upkeep(core: &Core, stop: &AtomicBool) {
+/// Flushes what the index has in memory.
+fn flush(core: &Core, stop: &AtomicBool) {
+    keep_up(core, stop, Core::upkeep);
+}
+
+/// Compacts the index's files.
+fn compact(core: &Core, stop: &AtomicBool) {
+    keep_up(core, stop, Core::compact);
+}
+
+fn keep_up(core: &Core, stop: &AtomicBool, step: fn(&Core) -> Result<bool, Error>) {
     while !stop.load(Ordering::Acquire) {
-        match core.upkeep() {
+        match step(core) {
             Ok(true) => {}
             Ok(false) => core.pause(stop, LOOK),
             Err(error) => {

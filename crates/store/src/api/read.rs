@@ -118,6 +118,15 @@ impl Doc {
     pub const fn get(self) -> u64 {
         self.0
     }
+    /// The one that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+    /// Wraps [`Doc::get`].
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
     /// Key form: big-endian, so that bytes sort as numbers.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {

@@ -122,12 +122,7 @@ impl Core {
     fn materialize(&self, frame: &Frame, heads: &Heads) -> Result<Applied, Error> {
         let position = frame.position;
         let Some(payload) = frame.payload.bytes() else {
-            return Ok(Applied {
-                position,
-                stamp: base::Stamp::ZERO,
-                key: None,
-                changes: Vec::new(),
-            });
+            return Ok(Applied { position, key: None, changes: Vec::new() });
         };
         let commit = Commit::decode(payload)?;
         let stamp = commit.head.stamp;
@@ -146,7 +141,7 @@ impl Core {
             changes.push(self.materialize_change(doc, stamp, change, heads)?);
         }
         super::finish::set_places(&mut changes, &commit.places(payload.len()));
-        Ok(Applied { position, stamp, key, changes })
+        Ok(Applied { position, key, changes })
     }
 
     fn materialize_change(
@@ -245,10 +240,17 @@ impl Core {
             }
             let Some(last) = batch.last().map(|applied| applied.position) else { return Ok(()) };
             self.apply_ready(&batch)?;
-            while self.index.congested() && self.inline && self.index.upkeep()? {}
+            self.keep_up()?;
             let end = self.reader.durable();
             progress(last.seq.get() - start.get(), end.seq.get() - start.get());
         }
+    }
+
+    /// While catching up nobody else does the index's upkeep.
+    fn keep_up(&self) -> Result<(), Error> {
+        while self.index.upkeep()? {}
+        while self.index.congested() && self.index.compact()? {}
+        Ok(())
     }
 
     /// Waits until `seq` is applied.
@@ -321,6 +323,14 @@ impl Core {
     /// The index failed.
     pub fn upkeep(&self) -> Result<bool, Error> {
         self.index.upkeep()
+    }
+
+    /// Some slower upkeep of the index, on another thread; gives whether there may be more.
+    ///
+    /// # Errors
+    /// The index failed.
+    pub fn compact(&self) -> Result<bool, Error> {
+        self.index.compact()
     }
 
     /// Whether apply should wait for upkeep.

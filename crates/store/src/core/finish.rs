@@ -26,7 +26,6 @@ pub(crate) struct Finished {
 /// When what is indexed of an old version cannot be read; then the commit cannot be applied.
 pub(crate) fn finish(plan: Plan, bodies: &Bodies) -> Result<Finished, Error> {
     let Plan { seq, term, head, steps, key, record } = plan;
-    let stamp = head.stamp;
     let mut changes = Vec::with_capacity(steps.len());
     let mut applied = Vec::with_capacity(steps.len());
     let mut outcomes = Vec::with_capacity(steps.len());
@@ -53,7 +52,7 @@ pub(crate) fn finish(plan: Plan, bodies: &Bodies) -> Result<Finished, Error> {
         seq,
         epoch: term.epoch,
         payload: Payload::new(payload),
-        applied: Applied { position, stamp, key, changes: applied },
+        applied: Applied { position, key, changes: applied },
         outcomes,
     })
 }

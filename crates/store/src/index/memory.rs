@@ -163,13 +163,12 @@ impl Index for Memory {
             .filter(|record| query.since.is_none_or(|since| record.stamp >= since))
             .cloned()
             .collect();
-        let total = Some(records.len() as u64);
         records.retain(|record| record.doc < before);
         records.sort_by_key(|record| std::cmp::Reverse(record.doc));
         let more = records.len() > query.count;
         records.truncate(query.count);
         let next = records.last().filter(|_| more).map(|record| Cursor::Doc(record.doc));
-        Ok(Found { records, total, next, seen: state.applied.seq })
+        Ok(Found { records, total: None, next, seen: state.applied.seq })
     }
 
     fn search(

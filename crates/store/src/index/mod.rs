@@ -6,9 +6,11 @@
 mod record;
 mod terms;
 
+mod embedded;
 mod engine;
 mod memory;
 
+pub(crate) use embedded::Embedded;
 pub use engine::Engine;
 pub(crate) use memory::Memory;
 pub(crate) use record::{Applied, AppliedChange, KeyEntry, KeyHash, Old, Place, Record};
@@ -98,6 +100,11 @@ pub(crate) trait Index: Send + Sync {
     /// Some of the engine's own upkeep, if there is any to do; called from a thread of the
     /// driver's, or between steps. Gives whether there may be more.
     fn upkeep(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Some of the engine's slower upkeep; called from another thread.
+    fn compact(&self) -> Result<bool, Error> {
         Ok(false)
     }
 

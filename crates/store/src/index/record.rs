@@ -66,7 +66,6 @@ pub(crate) struct KeyEntry {
 #[derive(Debug)]
 pub(crate) struct Applied {
     pub(crate) position: Position,
-    pub(crate) stamp: Stamp,
     pub(crate) key: Option<(KeyHash, KeyEntry)>,
     pub(crate) changes: Vec<AppliedChange>,
 }
