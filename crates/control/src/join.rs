@@ -102,6 +102,7 @@ struct Request {
     kind: Kind,
     peer: String,
     serve: String,
+    ship: String,
     request_der: Vec<u8>,
 }
 
@@ -121,6 +122,8 @@ pub struct Newcomer {
     pub peer: String,
     /// Where gateways and operators will reach a region; empty for others.
     pub serve: String,
+    /// Where the other region ships logs to; empty for others than regions.
+    pub ship: String,
 }
 
 /// What a newcomer becomes.
@@ -152,9 +155,9 @@ async fn join_now(address: &str, token: &Token, newcomer: Newcomer) -> Result<Jo
     let connector = tokio_rustls::TlsConnector::from(config);
     let mut stream = connector.connect(tls::join_name(), stream).await.map_err(failed)?;
     let (key_pem, request_der) = request()?;
-    let Newcomer { name, kind, peer, serve } = newcomer;
+    let Newcomer { name, kind, peer, serve, ship } = newcomer;
     let secret = token.secret;
-    let ask = Request { version: VERSION, secret, name, kind, peer, serve, request_der };
+    let ask = Request { version: VERSION, secret, name, kind, peer, serve, ship, request_der };
     stream.write_all(&frame::encode(&ask)).await.map_err(failed)?;
     let closed = || Error::Refused("the connection was closed without an answer".to_owned());
     let answer = frame::read(&mut stream, LIMIT_BYTES).await?.ok_or_else(closed)?;
@@ -227,7 +230,8 @@ impl Admission {
         std::fs::remove_file(&path).map_err(Error::file("spend", &path))?;
         let (name, kind) = (ask.name.clone(), ask.kind);
         let (peer, serve) = (ask.peer.clone(), ask.serve.clone());
-        roster.members.push(Member { name, id, kind, peer, serve });
+        let ship = ask.ship.clone();
+        roster.members.push(Member { name, id, kind, peer, serve, ship });
         roster.version += 1;
         write_roster(&self.directory, &roster)?;
         self.roster.send_replace(Arc::new(roster.clone()));

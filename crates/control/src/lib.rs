@@ -26,6 +26,6 @@ pub use error::Error;
 pub use frame::{PREFIX_BYTES, encode as encode_frame, read as read_frame};
 pub use join::{Admission, Joined, Newcomer, TOKEN_LIFE, Token, invite, join};
 pub use journal::Journal;
-pub use peers::{Hello, Incoming, MESSAGE_BYTES, Peers, QUEUE, Setup, ShippingStream, connect_to};
+pub use peers::{Hello, Incoming, MESSAGE_BYTES, Peers, QUEUE, Setup, connect_to, tune};
 pub use roster::{Kind, Member, Roster};
 pub use tls::{Purpose, client, peer, server, server_name};

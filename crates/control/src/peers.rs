@@ -1,5 +1,5 @@
-//! Connections between members: one listener for all purposes, and for messages of the protocol
-//! one outgoing connection to each other voter.
+//! Connections between members: one listener for the protocol and for newcomers, and for messages
+//! of the protocol one outgoing connection to each other voter.
 //!
 //! A connection carries messages one way, from the member that dialled. Queues are short and
 //! bounded, and each peer has its own: a peer that does not read loses messages, which the
@@ -57,8 +57,7 @@ pub struct Incoming {
     pub bytes: Vec<u8>,
 }
 
-/// A connection for shipping, dialled by the other region.
-pub type ShippingStream = server::TlsStream<TcpStream>;
+type Stream = server::TlsStream<TcpStream>;
 
 /// What the peers' thread needs.
 pub struct Setup {
@@ -76,8 +75,6 @@ pub struct Setup {
     pub admission: Option<Admission>,
     /// Takes each message; must not block.
     pub deliver: Box<dyn Fn(Incoming) + Send + Sync>,
-    /// Takes connections for shipping; none at a witness.
-    pub shipping: Option<mpsc::Sender<(Subject, ShippingStream)>>,
 }
 
 type Queues = BTreeMap<MemberId, mpsc::Sender<Arc<[u8]>>>;
@@ -215,22 +212,13 @@ async fn accept(
         tracing::warn!(id = %subject.id, "unknown member refused");
         return Err(Error::Peer(format!("{} is not in the roster", subject.id)));
     }
-    match (purpose, &shared.setup.shipping) {
-        (Some(Purpose::Control), _) => receive(shared, subject, stream).await,
-        (Some(Purpose::Shipping), Some(taker)) => {
-            // A full queue means that nobody takes connections: the dialler tries again.
-            let _ = taker.try_send((subject, stream));
-            Ok(())
-        }
-        _ => Err(Error::Peer("it asks for what is not spoken here".to_owned())),
+    if purpose != Some(Purpose::Control) {
+        return Err(Error::Peer("it asks for what is not spoken here".to_owned()));
     }
+    receive(shared, subject, stream).await
 }
 
-async fn receive(
-    shared: &Shared,
-    subject: Subject,
-    mut stream: ShippingStream,
-) -> Result<(), Error> {
+async fn receive(shared: &Shared, subject: Subject, mut stream: Stream) -> Result<(), Error> {
     let first = frame::read(&mut stream, MESSAGE_BYTES).await?;
     let Some(Message::Hello(hello)) = first else {
         return Err(Error::Peer("it does not say hello first".to_owned()));
@@ -373,7 +361,7 @@ async fn pump(
 }
 
 /// No delay, and an end within seconds when the other side no longer answers.
-fn tune(stream: &TcpStream) {
+pub fn tune(stream: &TcpStream) {
     // Best effort: without them the protocol's own timers still hold.
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, USER_TIMEOUT_MS);

@@ -68,6 +68,9 @@ pub struct Member {
     /// Where gateways and operators reach a region (`host:port`); empty for others.
     #[serde(default)]
     pub serve: String,
+    /// Where the other region ships logs to (`host:port`); empty for others than regions.
+    #[serde(default)]
+    pub ship: String,
 }
 
 /// Everyone of the cluster.

@@ -41,6 +41,12 @@ pub struct Config {
     /// Regions: where gateways and operators reach it, `host:port`; it listens there, mutual TLS.
     #[serde(default)]
     pub serve: Option<String>,
+    /// Regions: where the other region ships logs to, `host:port`; it listens there.
+    #[serde(default)]
+    pub ship: Option<String>,
+    /// Other addresses than those above to tell the cluster: for relays and translated networks.
+    #[serde(default)]
+    pub advertise: Advertise,
     /// Gateways: the public address. Regions: an address for health probes, none by default.
     #[serde(default)]
     pub listen: Option<String>,
@@ -71,6 +77,18 @@ pub struct Config {
     /// Serve a public address without TLS that is not a loopback one.
     #[serde(default)]
     pub insecure: bool,
+}
+
+/// What the cluster is told instead of the address listened on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Advertise {
+    /// Instead of `peer`.
+    pub peer: Option<String>,
+    /// Instead of `serve`.
+    pub serve: Option<String>,
+    /// Instead of `ship`.
+    pub ship: Option<String>,
 }
 
 /// Certificate and key for a public address.
@@ -142,12 +160,23 @@ impl Config {
         self.serve.as_deref().ok_or_else(|| missing("serve", self.kind))
     }
 
-    /// The addresses that others are told: (peer, serve), as the kind needs them.
-    pub fn advertised(&self) -> anyhow::Result<(String, String)> {
-        let peer = if self.kind.votes() { self.peer()?.to_owned() } else { String::new() };
-        let serve =
-            if self.kind == Kind::Region { self.serve()?.to_owned() } else { String::new() };
-        Ok((peer, serve))
+    /// Where a region listens for the other region's log.
+    pub fn ship(&self) -> anyhow::Result<&str> {
+        self.ship.as_deref().ok_or_else(|| missing("ship", self.kind))
+    }
+
+    /// The addresses that the cluster is told, as the kind needs them.
+    pub fn advertised(&self) -> anyhow::Result<Addresses> {
+        let told = |other: &Option<String>, own: &str| other.clone().unwrap_or(own.to_owned());
+        let mut addresses = Addresses::default();
+        if self.kind.votes() {
+            addresses.peer = told(&self.advertise.peer, self.peer()?);
+        }
+        if self.kind == Kind::Region {
+            addresses.serve = told(&self.advertise.serve, self.serve()?);
+            addresses.ship = told(&self.advertise.ship, self.ship()?);
+        }
+        Ok(addresses)
     }
 
     /// An error where the verb runs another kind than the file describes.
@@ -158,6 +187,17 @@ impl Config {
         let message = format!("the configuration is of a {}, not of a {kind}", self.kind);
         Err(Misconfigured(message).into())
     }
+}
+
+/// Where a member is reached; empty for what its kind does not have.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// By members.
+    pub peer: String,
+    /// By gateways and operators.
+    pub serve: String,
+    /// By the other region's log.
+    pub ship: String,
 }
 
 fn missing(key: &str, kind: Kind) -> anyhow::Error {

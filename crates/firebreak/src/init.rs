@@ -1,6 +1,6 @@
 //! `firebreak init`: a cluster with its authority, its first region, and its operator.
 
-use crate::config::Config;
+use crate::config::{Addresses, Config};
 use anyhow::Context;
 use base::{MemberId, MemberName};
 use control::{Authority, Directory, Identity, Kind, Member, OsRng, Roster, Subject};
@@ -54,9 +54,9 @@ fn found(config: &Config) -> anyhow::Result<Made> {
     let cluster = MemberId::mint(&mut OsRng);
     let (member, operator) = (MemberId::mint(&mut OsRng), MemberId::mint(&mut OsRng));
     let authority = Authority::create(cluster)?;
-    let (peer, serve) = config.advertised()?;
+    let Addresses { peer, serve, ship } = config.advertised()?;
     let name = config.name.clone();
-    let region = Member { name: name.clone(), id: member, kind: Kind::Region, peer, serve };
+    let region = Member { name: name.clone(), id: member, kind: Kind::Region, peer, serve, ship };
     let operator_name: MemberName = "operator".parse().context("a valid name")?;
     let operators = Member {
         name: operator_name.clone(),
@@ -64,6 +64,7 @@ fn found(config: &Config) -> anyhow::Result<Made> {
         kind: Kind::Operator,
         peer: String::new(),
         serve: String::new(),
+        ship: String::new(),
     };
     let roster = Roster { cluster, version: 1, members: vec![region, operators] };
     let credentials = authority.issue(Subject { id: member, kind: Kind::Region }, &name)?;

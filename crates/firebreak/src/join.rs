@@ -1,6 +1,6 @@
 //! `firebreak invite` and `firebreak join`: one more member, by a one-time token.
 
-use crate::config::Config;
+use crate::config::{Addresses, Config};
 use crate::process;
 use base::MemberName;
 use control::{Directory, Kind, Newcomer, OsRng, SystemClock, Token};
@@ -65,8 +65,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
     Directory::refuse_member(&config.data)?;
-    let (peer, serve) = config.advertised()?;
-    let newcomer = Newcomer { name: config.name.clone(), kind: config.kind, peer, serve };
+    let Addresses { peer, serve, ship } = config.advertised()?;
+    let newcomer = Newcomer { name: config.name.clone(), kind: config.kind, peer, serve, ship };
     let work = control::join(&arguments.to, &arguments.token, newcomer);
     let joined = process::runtime()?.block_on(work)?;
     let (identity, timing) = (&joined.identity, config.timing);

@@ -3,12 +3,12 @@
 use crate::config::Config;
 use control::{
     Admission, Credentials, Directory, Driver, DriverSetup, Hands, Hello, Identity, OsRng, Peers,
-    Roster, Setup, ShippingStream, Subject, SystemClock,
+    Roster, Setup, SystemClock,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// A member of the cluster at work.
 pub struct Member {
@@ -26,12 +26,7 @@ pub struct Member {
 }
 
 /// Opens the directory and starts the protocol.
-pub fn start(
-    config: &Config,
-    address: SocketAddr,
-    hands: Hands,
-    shipping: Option<mpsc::Sender<(Subject, ShippingStream)>>,
-) -> anyhow::Result<Member> {
+pub fn start(config: &Config, address: SocketAddr, hands: Hands) -> anyhow::Result<Member> {
     let directory = Directory::open(&config.data, config.kind, &mut OsRng)?;
     let credentials = control::read_credentials(&config.data.join("tls"))?;
     let roster = Arc::new(control::read_roster(&config.data)?);
@@ -54,7 +49,6 @@ pub fn start(
         roster: roster.clone(),
         admission,
         deliver: Box::new(drop),
-        shipping,
     })?;
     Ok(Member { identity, boot, credentials, roster, driver, _peers: peers })
 }

@@ -11,7 +11,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     process::log_to_stderr(&config.log)?;
     let address = config::address(config.peer()?)?;
     let hands = Box::new(|action| tracing::error!(?action, "a witness has no log"));
-    let member = member::start(&config, address, hands, None)?;
+    let member = member::start(&config, address, hands)?;
     tracing::info!(name = %config.name, %address, "witness runs");
     process::runtime()?.block_on(process::stopped());
     member.driver.stop();

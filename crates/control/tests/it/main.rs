@@ -25,8 +25,8 @@ fn found(path: &Path, peer: &str) -> Token {
     let credentials =
         authority.issue(Subject { id, kind: Kind::Region }, &name("east")).expect("issues");
     let identity = Identity::new(cluster, id, name("east"), Kind::Region);
-    let (peer, serve) = (peer.to_owned(), String::new());
-    let east = Member { name: name("east"), id, kind: Kind::Region, peer, serve };
+    let (peer, serve, ship) = (peer.to_owned(), String::new(), String::new());
+    let east = Member { name: name("east"), id, kind: Kind::Region, peer, serve, ship };
     let roster = Roster { cluster, version: 1, members: vec![east] };
     Directory::create(path, &identity, &credentials, &roster, dr::Timing::Fast).expect("makes");
     write_authority(path, &authority).expect("writes");
@@ -72,7 +72,6 @@ fn start_as(
         deliver: Box::new(move |message| {
             let _ = sender.send(message);
         }),
-        shipping: None,
     };
     let peers = Peers::start(setup).expect("starts");
     Running { peers, identity, incoming, roster }
@@ -97,8 +96,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn newcomer(peer: &str) -> Newcomer {
-    let (peer, serve) = (peer.to_owned(), String::new());
-    Newcomer { name: name("west"), kind: Kind::Region, peer, serve }
+    let (peer, serve, ship) = (peer.to_owned(), String::new(), String::new());
+    Newcomer { name: name("west"), kind: Kind::Region, peer, serve, ship }
 }
 
 /// A free port: bound, read and given back.
