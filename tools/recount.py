@@ -4,7 +4,8 @@
     recount.py --history FILE --report FILE --url URL [--quarantine FILE]
 
 URL is the FHIR base through the gateway (`demo --keep` prints it). --quarantine is the output of
-`firebreak dr quarantine export --json`: one object a line with id, version and body_sha256.
+`demo --quarantine FILE` (or of `firebreak dr quarantine export`): one commit a line, each with its
+changes: id, version, body_sha256.
 Exit code 0 only when the report's acked_writes, lost_writes, quarantined_writes and
 unaccounted_writes are what is counted here. Shares no code with the servers: Python's standard
 library alone.
@@ -72,8 +73,8 @@ def quarantine(path):
         with open(path, encoding="utf-8") as lines:
             for line in lines:
                 if line.strip():
-                    item = json.loads(line)
-                    held[(item["id"], item["version"])] = item.get("body_sha256")
+                    for change in json.loads(line)["changes"]:
+                        held[(change["id"], change["version"])] = change.get("body_sha256")
     return held
 
 

@@ -2,7 +2,8 @@
 //! certain outcome, and write down every answer.
 
 use crate::http::{Answer, Connection, Error, Request, split_url};
-use crate::{History, Reading, Record, history};
+use crate::{Reading, Record, history};
+use history::History;
 use hyper::Method;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -69,16 +69,16 @@ impl History {
         self.lock().clone()
     }
 
-    /// Writes it as NDJSON.
-    pub fn write_to(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        for record in self.lock().iter() {
-            serde_json::to_writer(&mut *out, record)?;
-            out.write_all(b"\n")?;
-        }
-        out.flush()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Record>> {
         self.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Writes records as NDJSON.
+pub fn write_records(records: &[Record], out: &mut dyn std::io::Write) -> std::io::Result<()> {
+    for record in records {
+        serde_json::to_writer(&mut *out, record)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }

@@ -16,7 +16,7 @@ mod synthea;
 pub use account::{Accounting, Acknowledged, account_for};
 pub use blast::{Blast, Blasted, MakeRequest};
 pub use clients::{Clients, ClientsConfig, Tally};
-pub use history::{History, Record};
+pub use history::{Record, write_records};
 pub use http::{Answer, Connection, Error, Request};
 pub use link::DelayedLink;
 pub use observation::Reading;
