@@ -4,6 +4,7 @@
 compile_error!("firebreak runs on Linux only: leases need CLOCK_BOOTTIME, the log needs fdatasync");
 
 mod config;
+mod demo;
 mod dr;
 mod exit;
 mod gateway;
@@ -37,6 +38,8 @@ enum Verb {
     Witness(config::Arguments),
     /// Runs a gateway.
     Gateway(config::Arguments),
+    /// Loses a region under load and goes on, on this machine, and accounts for every write.
+    Demo(demo::Arguments),
     /// Shows and commands disaster recovery.
     #[command(subcommand)]
     Dr(dr::Verb),
@@ -50,6 +53,7 @@ fn main() -> std::process::ExitCode {
         Verb::Region(arguments) => region::run(&arguments),
         Verb::Witness(arguments) => witness::run(&arguments),
         Verb::Gateway(arguments) => gateway::run(&arguments),
+        Verb::Demo(arguments) => demo::run(&arguments),
         Verb::Dr(verb) => dr::run(&verb),
     };
     exit::code(done)

@@ -19,8 +19,7 @@ pub fn account(story: &mut Story<'_>, records: &[Record]) -> anyhow::Result<()> 
     story.report.digests_equal = true;
     let quarantine = quarantine(story)?;
     let url = story.members.url();
-    let counted =
-        story.runtime.block_on(workload::account_for(records, &url, &quarantine))?;
+    let counted = story.runtime.block_on(workload::account_for(records, &url, &quarantine))?;
     fill(story, records, &counted);
     let promises = promises(story);
     story.report.ok = promises.iter().all(|promise| promise.held);
@@ -87,13 +86,18 @@ fn promises(story: &Story<'_>) -> Vec<Promise> {
 }
 
 /// SHA-256 of each quarantined body, by id and version.
-fn quarantine(
-    story: &Story<'_>,
-) -> anyhow::Result<BTreeMap<(String, String), Option<String>>> {
+fn quarantine(story: &Story<'_>) -> anyhow::Result<BTreeMap<(String, String), Option<String>>> {
     let file = story.members.folder().join("quarantine.ndjson");
     let (operator, name) = (story.members.operator(), file.display().to_string());
     story.members.insist(&[
-        "dr", "quarantine", "export", "--operator", &operator, "--to", &name, "--json",
+        "dr",
+        "quarantine",
+        "export",
+        "--operator",
+        &operator,
+        "--to",
+        &name,
+        "--json",
     ])?;
     let mut held = BTreeMap::new();
     for line in std::fs::read_to_string(&file)?.lines() {
@@ -132,10 +136,9 @@ pub fn leave_running(mut story: Story<'_>, folder: &Path) {
     story.talk.line("");
     story.talk.line(&format!("left running: {}", story.members.url()));
     story.talk.line(&format!("folder: {}", folder.display()));
-    story.talk.line(&format!(
-        "status: firebreak dr status --operator {}",
-        story.members.operator()
-    ));
+    story
+        .talk
+        .line(&format!("status: firebreak dr status --operator {}", story.members.operator()));
     story.talk.line(&format!("stop: pkill --full {}", folder.display()));
     if let Some(east) = story.east.take() {
         east.keep();

@@ -53,8 +53,7 @@ mod tests {
     use base::{Hash, Seq};
 
     fn write(t_ms: u64, epoch: u64, status: u16) -> Record {
-        let position =
-            Position { epoch: Epoch::new(epoch), seq: Seq::new(t_ms), hash: Hash::ZERO };
+        let position = Position { epoch: Epoch::new(epoch), seq: Seq::new(t_ms), hash: Hash::ZERO };
         Record {
             sent_ms: t_ms.saturating_sub(10),
             t_ms,
@@ -73,7 +72,8 @@ mod tests {
 
     #[test]
     fn rto_counts_from_the_first_write_of_a_later_epoch_and_rpo_from_the_oldest_lost() {
-        let records = [write(100, 1, 201), write(200, 1, 201), write(900, 2, 503), write(950, 2, 201)];
+        let records =
+            [write(100, 1, 201), write(200, 1, 201), write(900, 2, 503), write(950, 2, 201)];
         let old = Epoch::new(1);
         assert_eq!(last_epoch(&records[..2]), old);
         assert_eq!(first_write_after(&records, old), Some(950));

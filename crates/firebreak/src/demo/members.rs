@@ -147,8 +147,7 @@ impl Members {
         let invite = ["invite", "--config", &self.config("east"), "--name", name, "--kind", kind];
         let token = self.command(&invite)?;
         let to = self.ports.at(1).to_string();
-        let join =
-            ["join", "--config", &self.config(name), "--to", &to, "--token", token.trim()];
+        let join = ["join", "--config", &self.config(name), "--to", &to, "--token", token.trim()];
         self.command(&join)?;
         self.start(name, kind)
     }

@@ -45,8 +45,7 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     let ports = Ports::new(arguments.port)?;
     ports.check_free()?;
     let folder = tempfile::Builder::new().prefix("firebreak-demo-").tempdir()?;
-    let members =
-        Members::new(folder.path().to_owned(), ports, arguments.link_delay_ms > 0);
+    let members = Members::new(folder.path().to_owned(), ports, arguments.link_delay_ms > 0);
     let runtime = Runtime::new()?;
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_for_interruption(&runtime, &interrupted);
@@ -158,9 +157,8 @@ impl Story<'_> {
         self.talk.event("east", &killed);
         self.old_epoch = measure::last_epoch(&clients.records());
         let old = self.old_epoch;
-        let accepted = |_: &mut Story<'_>| {
-            Ok(measure::first_write_after(&clients.records(), old).is_some())
-        };
+        let accepted =
+            |_: &mut Story<'_>| Ok(measure::first_write_after(&clients.records(), old).is_some());
         self.wait("the first write after the failover", accepted)?;
         let first = measure::first_write_after(&clients.records(), old).context("just seen")?;
         self.report.rto_ms = first.saturating_sub(self.killed_ms);
@@ -250,7 +248,9 @@ impl Story<'_> {
     pub fn digests_agree(&mut self) -> anyhow::Result<bool> {
         let status = self.members.status()?;
         let [(_, one), (_, other)] = status.as_slice() else { return Ok(false) };
-        let told = |region: &Value| Some((region["applied"].as_str()?.to_owned(), region["digest"].as_str()?.to_owned()));
+        let told = |region: &Value| {
+            Some((region["applied"].as_str()?.to_owned(), region["digest"].as_str()?.to_owned()))
+        };
         Ok(told(one).is_some() && told(one) == told(other))
     }
 

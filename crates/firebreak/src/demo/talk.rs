@@ -32,10 +32,8 @@ impl Talk {
 
     /// Something happened in a region: said and kept for the report.
     pub fn event(&self, region: &str, what: &str) {
-        let event =
-            Event { t_ms: self.now_ms(), region: region.to_owned(), what: what.to_owned() };
-        let line =
-            format!("{:8.3} s  {region:8} {what}", self.start.elapsed().as_secs_f64());
+        let event = Event { t_ms: self.now_ms(), region: region.to_owned(), what: what.to_owned() };
+        let line = format!("{:8.3} s  {region:8} {what}", self.start.elapsed().as_secs_f64());
         self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(event);
         self.line(&line);
     }

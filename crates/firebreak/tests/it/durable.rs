@@ -117,7 +117,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            state % 2 == 0
+            state.is_multiple_of(2)
         });
         dropped.unsynced += lost.unsynced;
         dropped.dropped += lost.dropped;

@@ -65,10 +65,10 @@ pub fn drop_unsynced(journal: &Path, mut drop_it: impl FnMut() -> bool) -> Dropp
         }
         // A file that grew, and none of its new pages came through, has its old length.
         for (path, (bytes, shrink)) in sizes {
-            if let (true, Ok(file)) = (shrink, OpenOptions::new().write(true).open(&path)) {
-                if file.metadata().is_ok_and(|meta| meta.len() > bytes) {
-                    file.set_len(bytes).expect("the file is ours");
-                }
+            if let (true, Ok(file)) = (shrink, OpenOptions::new().write(true).open(&path))
+                && file.metadata().is_ok_and(|meta| meta.len() > bytes)
+            {
+                file.set_len(bytes).expect("the file is ours");
             }
         }
     }

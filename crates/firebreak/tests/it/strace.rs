@@ -113,8 +113,8 @@ fn synced_between(calls: &[Call], from: usize, to: usize) -> bool {
 pub fn last_write_not_synced(calls: &[Call]) -> Vec<&Call> {
     let unsynced = |answer: &&Call| {
         let before = |call: &&Call| call.ended < answer.began;
-        let write = calls.iter().filter(before).filter(|c| c.what == What::LogWrite).next_back();
-        let sync = calls.iter().filter(before).filter(|c| c.what == What::LogSync).next_back();
+        let write = calls.iter().filter(before).rfind(|c| c.what == What::LogWrite);
+        let sync = calls.iter().filter(before).rfind(|c| c.what == What::LogSync);
         match (write, sync) {
             (Some(write), Some(sync)) => sync.began < write.ended,
             _ => true,
