@@ -80,8 +80,30 @@ impl Core {
             }
             ready.push(applied);
         }
+        self.place_old(&mut ready)?;
         self.apply_ready(&ready)?;
         Ok(commits)
+    }
+
+    /// A version that was replaced in flight had no place when that was decided; now it has.
+    fn place_old(&self, batch: &mut [Applied]) -> Result<(), Error> {
+        let mut here = HashMap::new();
+        for applied in batch {
+            for change in &mut applied.changes {
+                if let Some(old) = &mut change.old
+                    && old.record.is_present()
+                    && old.record.place.is_none()
+                {
+                    let (type_id, id) = (old.record.type_id, &old.record.id);
+                    old.record.place = match here.get(&old.record.doc) {
+                        Some(place) => *place,
+                        None => self.index.head(type_id, id)?.and_then(|record| record.place),
+                    };
+                }
+                here.insert(change.record.doc, change.record.place);
+            }
+        }
+        Ok(())
     }
 
     fn take_pending(&self) -> Vec<Pending> {

@@ -1,11 +1,20 @@
 //! Engines by the conformance functions, and the committer under crashes.
 
+mod agreement;
+mod crashes;
+mod damage;
 mod engines;
+mod following;
 
-use crate::core::{Place, Settings};
+use crate::core::{Core, Place, Settings};
 use crate::disk::SimDisk;
-use crate::{Account, AccountStore, Engine, Term};
-use base::{BootId, BootTime, Clock, Epoch, Fork, MemberId, Stamp};
+use crate::{
+    Account, AccountStore, Committed, Cursor, Digest, Done, Engine, Error, HistoryQuery,
+    Idempotency, Page, Resolved, Status, Term, Version, Write,
+};
+use base::{BootId, BootTime, Clock, Epoch, Fork, MemberId, ResourceId, Seq, Stamp, VersionId};
+use fhir::TypeId;
+use search::{Filter, Query};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,4 +56,61 @@ fn account(engine: Engine) -> Box<dyn AccountStore> {
     .expect("a fresh store opens");
     account.core().set_term(term(1, 0)).expect("nothing is in flight");
     Box::new(account)
+}
+
+/// A committer without threads: every write is appended and synced at once.
+struct Inline(Core);
+
+impl Inline {
+    fn open(place: Place) -> Self {
+        let settings = Settings {
+            log: crate::log::Settings { segment_bytes: 64 << 10 },
+            batch_changes: 7,
+            ..Settings::default()
+        };
+        let core = Core::open(place, settings, Arc::new(Ticking::default()), true, &|_, _| {})
+            .expect("the store opens");
+        Self(core)
+    }
+
+    fn settle(&self) {
+        while self.0.append().expect("appended") > 0 {}
+        self.0.sync().expect("synced");
+    }
+}
+
+impl AccountStore for Inline {
+    fn submit(&self, write: Write, done: Done) {
+        self.0.submit(write, done);
+        self.settle();
+    }
+    fn recall(&self, idempotency: &Idempotency) -> Result<Option<Committed>, Error> {
+        self.0.recall(idempotency)
+    }
+    fn read(&self, type_id: TypeId, id: &ResourceId) -> Result<Option<Version>, Error> {
+        self.0.read(type_id, id)
+    }
+    fn vread(
+        &self,
+        type_id: TypeId,
+        id: &ResourceId,
+        version: VersionId,
+    ) -> Result<Option<Version>, Error> {
+        self.0.vread(type_id, id, version)
+    }
+    fn history(&self, query: &HistoryQuery) -> Result<Page, Error> {
+        self.0.history(query)
+    }
+    fn search(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        self.0.search(query, cursor)
+    }
+    fn resolve(&self, type_id: TypeId, filter: &Filter) -> Result<Resolved, Error> {
+        self.0.resolve(type_id, filter)
+    }
+    fn status(&self) -> Status {
+        self.0.status()
+    }
+    fn digest(&self, at: Seq) -> Option<Digest> {
+        self.0.digest(at)
+    }
 }
