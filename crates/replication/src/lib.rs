@@ -18,13 +18,22 @@ mod follow;
 
 mod fetch;
 
+mod cut;
+
+mod quarantine;
+
+mod digest;
+
 mod error;
 
 pub use account_gate::AccountGate;
+pub use cut::{TailLog, carry_out, export_file, export_folder};
+pub use digest::{Compared, DIGEST_EVERY, DigestWatch, answer_digest};
 pub use error::Error;
 pub use fetch::{Fetch, FetchAction, FetchPlan, serve_fetch};
 pub use follow::{FollowAction, Follower};
 pub use gate::{Acknowledged, Durability, Gate, Refusal, Term};
 pub use lag::Lag;
 pub use parcel::{Body, Head, Parcel, Refused, Tail};
+pub use quarantine::{Keeping, Quarantine, Quarantined, Record, Upload, Uploading};
 pub use ship::{Route, ShipEvent, ShipLimits, Shipper};

@@ -36,6 +36,7 @@ struct State {
     boot: u64,
     capacity_pages: Option<u64>,
     failing_syncs: u32,
+    lying: bool,
     /// Changes still allowed before the power is cut.
     fuse: Option<u64>,
     dead: bool,
@@ -120,6 +121,12 @@ impl SimDisk {
     /// unless it is written again.
     pub fn fail_syncs(&self, count: u32) {
         self.state.lock().failing_syncs = count;
+    }
+
+    /// Makes syncs succeed without doing anything: the planted bug of answering, or shipping,
+    /// before the fsync.
+    pub fn set_lying(&self, lying: bool) {
+        self.state.lock().lying = lying;
     }
 
     /// Limits the disk to this many bytes, in whole pages; `None` lifts the limit.
@@ -501,7 +508,9 @@ impl File for SimFile {
                 content.lose();
                 return Err(io::Error::other("simulated failure of fdatasync"));
             }
-            content.sync();
+            if !state.lying {
+                content.sync();
+            }
             state.syncs += 1;
             Ok(())
         })
