@@ -6,20 +6,24 @@
 pub enum Bug {
     /// R1: one acceptor is enough.
     QuorumOfOne,
-    /// R1: an acceptor answers before its promise or value is durable, and starts empty.
+    /// R1: an acceptor starts without what it promised and accepted.
     AcceptorWithoutMemory,
     /// R1: a proposer skips phase 1.
     NoReadPhase,
     /// L1: a grant goes by the value being written, or by the durable one alone.
     L1NotDurable,
-    /// L2: a region acts on its own knowledge of the register without covering grants.
+    /// L1: a region without a lease goes on naming the account in its renewals.
+    L1KeepListed,
+    /// L2: a grant counts by the holder's own word about the register, whatever the acceptor tells.
     L2OwnWord,
     /// L3: the lease is counted from the answer's arrival.
     LeaseFromReply,
     /// L3: no drift, no margin.
     L3NoMargin,
-    /// L4: the acceptor compares with what the proposer read, not with its own value.
+    /// L4: only what the proposer says that it takes is refused, not what it writes.
     L4ProposersView,
+    /// L4: any release exempts.
+    L4AnyRelease,
     /// L5: after a start an acceptor believes that it granted nothing.
     L5ForgetGrants,
     /// L6: a difference counts though one before it was lost.
@@ -42,6 +46,10 @@ pub enum Bug {
     PromoteWhileLagging,
     /// M2, R3: the bound is given up before `lagging` is chosen.
     M2RelaxFirst,
+    /// R3: a proposal of `in_sync` with unknown outcome does not bind its proposer.
+    R3ForgetProposal,
+    /// E2, E4: after a start the unknown tail counts as fresh.
+    E4FreshTail,
     /// M1: `in_sync` is recorded before the secondary acknowledged the opening commit.
     M1UnprovenInSync,
     /// P1: the secondary seals and proposes without asking whether the primary has grants.
@@ -50,15 +58,17 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::QuorumOfOne,
         Self::AcceptorWithoutMemory,
         Self::NoReadPhase,
         Self::L1NotDurable,
+        Self::L1KeepListed,
         Self::L2OwnWord,
         Self::LeaseFromReply,
         Self::L3NoMargin,
         Self::L4ProposersView,
+        Self::L4AnyRelease,
         Self::L5ForgetGrants,
         Self::L6AnyDifference,
         Self::L7NoNonce,
@@ -70,6 +80,8 @@ impl Bug {
         Self::StaleEpochAccepted,
         Self::PromoteWhileLagging,
         Self::M2RelaxFirst,
+        Self::R3ForgetProposal,
+        Self::E4FreshTail,
         Self::M1UnprovenInSync,
         Self::P1SealAtOnce,
     ];

@@ -231,3 +231,43 @@ pub enum Request {
 
 /// What a request came to.
 pub type Outcome = Result<String, Error>;
+
+impl Event {
+    /// The account it concerns.
+    #[must_use]
+    pub fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::LogEnd { account, .. }
+            | Self::LookedUp { account, .. }
+            | Self::AppendsStopped { account, .. }
+            | Self::TailFetched { account, .. }
+            | Self::Opened { account, .. }
+            | Self::NotOpened { account, .. }
+            | Self::Drained { account, .. }
+            | Self::Returned { account, .. }
+            | Self::SecondaryAcked { account, .. }
+            | Self::Lag { account, .. }
+            | Self::OtherEpochShipped { account, .. } => Some(account),
+            Self::Stuck { account, .. } => account.as_ref(),
+            Self::Operator { request_for, .. } => request_for.account(),
+            Self::Tick | Self::Received(_) | Self::Persisted { .. } | Self::Joined(_) => None,
+        }
+    }
+}
+
+impl Request {
+    /// The account it concerns; `None`: the cluster.
+    #[must_use]
+    pub fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::Create { account, .. }
+            | Self::Grow { account }
+            | Self::Switchover { account, .. }
+            | Self::Failback { account, .. }
+            | Self::Rejoin { account }
+            | Self::ForcedFailover { account }
+            | Self::SetMode { account, .. } => Some(account),
+            Self::SoleSurvivor => None,
+        }
+    }
+}

@@ -24,29 +24,40 @@
 //!   clients.
 //! - The data directory is held by an exclusive lock for the life of the process (L10).
 
+mod acceptor;
 mod action;
 mod ballot;
 mod bug;
+mod change;
 mod error;
 mod event;
+mod lease;
 mod member;
 mod message;
+mod output;
 mod plan;
+mod proposer;
 mod record;
+mod region;
 mod timing;
 mod value;
 
+pub use acceptor::Acceptor;
 pub use action::{Acks, Action, Closed, Gate, Role, Term, View};
 pub use ballot::Ballot;
 pub use bug::{Bug, Bugs};
+pub use change::{Change, Inapplicable};
 pub use error::Error;
 pub use event::{Event, Now, Outcome, Peer, PeerKind, Query, Request, RequestId, Token};
+pub use lease::Leaseholder;
 pub use member::{Config, Member};
 pub use message::{
-    Accept, Accepted, Answer, Ask, Envelope, Grant, Message, Prepare, Promise, Refusal, Refused,
-    Renew, Seen, TailAnswer, TailAsk, Taking, Told, Wire,
+    Accept, Accepted, Answer, Ask, Envelope, Grant, Message, Nonce, Prepare, Promise, Refusal,
+    Refused, Renew, Seen, TailAnswer, TailAsk, Taking, Told, Wire,
 };
+pub use output::{Output, Sender};
 pub use plan::{PromotionPlan, ReturnPlan, SwitchoverPlan};
+pub use proposer::{Failure, Goal, Proposer, Verdict};
 pub use record::{MemberRecord, Record, RecordKey, RegisterRecord, Stored};
 pub use timing::{Timing, grantor_span, holder_span, margin};
 pub use value::{

@@ -1,7 +1,7 @@
 //! What members say to each other. Encode [`Wire`], not [`Envelope`]: it carries the version.
 
 use crate::{Ballot, Holder, Reign, Release, Value};
-use base::{AccountName, BootId, Counter, MemberId, Position, Span, Stamp};
+use base::{AccountName, BootId, BootTime, Counter, MemberId, Position, Span, Stamp};
 use serde::{Deserialize, Serialize};
 
 /// A versioned envelope, as it goes over the wire.
@@ -198,13 +198,23 @@ pub struct Seen {
     pub granted_for: Option<Span>,
 }
 
+/// Proof that an answer of an acceptor reached the holder: when it was given, in that acceptor's
+/// process lifetime and on its clock (L7).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Nonce {
+    /// The acceptor's process lifetime.
+    pub boot: BootId,
+    /// When it answered.
+    pub at: BootTime,
+}
+
 /// A renewal.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Renew {
     /// To match the grant.
     pub number: u64,
     /// The nonce of that acceptor's latest answer (L7).
-    pub nonce: Option<u64>,
+    pub nonce: Option<Nonce>,
     /// L.
     pub lease: Span,
     /// The acceptor's boot and the durable change counter last received (L6).
@@ -231,7 +241,7 @@ pub struct Grant {
     /// From the renewal.
     pub number: u64,
     /// For the next renewal (L7).
-    pub nonce: u64,
+    pub nonce: Nonce,
     /// Whether it extends the lease; without, it only gives the nonce (L7).
     pub granted: bool,
     /// L, from the renewal.

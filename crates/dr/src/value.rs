@@ -230,3 +230,11 @@ impl Value {
         self.starts.iter().rev().find(|start| start.epoch == self.reign.epoch)
     }
 }
+
+impl Reign {
+    /// The next epoch of the same generation.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self { generation: self.generation, epoch: self.epoch.next() }
+    }
+}
