@@ -87,6 +87,7 @@ pub struct Member {
     writing: BTreeMap<Token, Owner>,
     timer: Option<BootTime>,
     device_stuck: bool,
+    stepped_at: BootTime,
 }
 
 /// One step in the making.
@@ -138,6 +139,7 @@ impl Member {
             writing: BTreeMap::new(),
             timer: None,
             device_stuck: false,
+            stepped_at: now.boot,
             config,
         };
         let mut step = Step::new(now, rng);
@@ -163,6 +165,7 @@ impl Member {
     /// One turn.
     pub fn step(&mut self, now: Now, event: Event, rng: &mut dyn Rng) -> Vec<Action> {
         let mut step = Step::new(now, rng);
+        self.stepped_at = now.boot;
         match event {
             Event::Tick => {}
             Event::Received(envelope) => self.receive(&mut step, envelope),
@@ -177,11 +180,11 @@ impl Member {
         self.finish(step)
     }
 
-    /// What this member knows of an account; `None` on a witness, or when it knows nothing.
+    /// What this member knew of an account in its latest step; `None` on a witness, or when it knows nothing.
     #[must_use]
-    pub fn view(&self, account: &AccountName, now: BootTime) -> Option<View> {
+    pub fn view(&self, account: &AccountName) -> Option<View> {
         let region = self.regions.get(account)?;
-        Some(region.view(&self.heard, &self.config, now))
+        Some(region.view(&self.heard, &self.config, self.stepped_at))
     }
 
     /// The accounts this member has a part in, or might have.

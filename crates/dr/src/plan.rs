@@ -20,6 +20,8 @@ pub struct PromotionPlan {
     pub from: Holder,
     /// Who takes it.
     pub to: Holder,
+    /// What people call the two.
+    pub names: [String; 2],
 }
 
 /// Hand the account over, losslessly (S1, S2).
@@ -37,6 +39,8 @@ pub struct SwitchoverPlan {
     pub to: MemberId,
     /// Whether this is a return to the home region.
     pub failback: bool,
+    /// What people call the two.
+    pub names: [String; 2],
 }
 
 /// Come back as a follower: export what the present history does not hold, cut it, take the
@@ -53,6 +57,8 @@ pub struct ReturnPlan {
     pub fork: Fork,
     /// Its primary.
     pub primary: Holder,
+    /// What people call it.
+    pub name: String,
     /// The last position both histories hold: the log is cut to end here.
     pub keep: Position,
     /// The end of the own log.
@@ -69,44 +75,33 @@ impl ReturnPlan {
 
 impl fmt::Display for PromotionPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, to] = &self.names;
+        let (epoch, attempt) = (self.replaces.epoch, self.attempt);
+        write!(f, "promote {to} for account {}: replaces epoch {epoch} ", self.account)?;
         write!(
             f,
-            "promote {} for account {}: replaces epoch {} (attempt {}) of {}, from register version {}: \
-             seal, measure, propose, apply, open",
-            self.to.member,
-            self.account,
-            self.replaces.epoch,
-            self.attempt,
-            self.from.member,
-            self.parent.counter,
-        )
+            "(attempt {attempt}) of {from}, from register version {}: ",
+            self.parent.counter
+        )?;
+        f.write_str("seal, measure, propose, apply, open")
     }
 }
 
 impl fmt::Display for SwitchoverPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.failback { "fail back" } else { "switch over" };
-        write!(
-            f,
-            "{what} account {} from {} to {}: replaces epoch {}, from register version {}: \
-             drain, sign, hand over, open",
-            self.account, self.from.member, self.to, self.replaces.epoch, self.parent.counter,
-        )
+        let [from, to] = &self.names;
+        write!(f, "{what} account {} from {from} to {to}: ", self.account)?;
+        write!(f, "replaces epoch {}, ", self.replaces.epoch)?;
+        write!(f, "from register version {}: drain, sign, hand over, open", self.parent.counter)
     }
 }
 
 impl fmt::Display for ReturnPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "follow {} in account {} at epoch {}, from register version {}: export and cut {} commits after \
-             seq {}, then take the difference",
-            self.primary.member,
-            self.account,
-            self.epoch,
-            self.parent.counter,
-            self.cut(),
-            self.keep.seq,
-        )
+        write!(f, "follow {} in account {} ", self.name, self.account)?;
+        write!(f, "at epoch {}, from register version {}: ", self.epoch, self.parent.counter)?;
+        write!(f, "export and cut {} commits after seq {}, ", self.cut(), self.keep.seq)?;
+        f.write_str("then take the difference")
     }
 }

@@ -221,6 +221,7 @@ impl Region {
             epoch: value.reign.epoch,
             fork: value.fork,
             primary: value.primary,
+            name: cx.name(value.primary.member),
             keep,
             end: attaching.end,
         };

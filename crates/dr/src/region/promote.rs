@@ -73,6 +73,9 @@ impl Region {
             self.watch.round = round;
             self.watch.seen.clear();
         }
+        if let Some((ballot, _)) = seen.as_ref().and_then(|seen| seen.accepted.as_ref()) {
+            self.register.saw(*ballot);
+        }
         self.watch.seen.insert(from, seen);
         self.learn_from_watch(cx);
         if let Some(value) = self.known.clone() {
@@ -146,6 +149,7 @@ impl Region {
             attempt,
             from: value.primary,
             to: self.me,
+            names: [cx.name(value.primary.member), cx.name(self.me.member)],
         };
         let version = value.version;
         self.part = Part::Sealed(Sealed { reign, attempt, version, stage: Stage::Keeping });

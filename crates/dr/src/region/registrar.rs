@@ -1,7 +1,9 @@
 //! One goal at a time for the register, tried until it is chosen, given up, or replaced.
 
 use super::Cx;
-use crate::{Acceptors, Bugs, Failure, Goal, Holder, Message, Output, Proposer, Value, Verdict};
+use crate::{
+    Acceptors, Ballot, Bugs, Failure, Goal, Holder, Message, Output, Proposer, Value, Verdict,
+};
 use base::{AccountName, BootTime, MemberId, Span};
 use std::collections::BTreeSet;
 
@@ -33,6 +35,11 @@ impl Registrar {
 
     pub(super) fn goal(&self) -> Option<&Goal> {
         self.goal.as_ref()
+    }
+
+    /// Notes a ballot seen at an acceptor, so that the next one goes above it at once.
+    pub(super) fn saw(&mut self, ballot: Ballot) {
+        self.proposer.saw(ballot);
     }
 
     /// When it must be turned.

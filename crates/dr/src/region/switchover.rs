@@ -102,14 +102,14 @@ impl Region {
         if !heard {
             return Err(Error::GivenUp { why: "the next primary cannot be reached" });
         }
-        let failback = to == value.home;
         Ok(SwitchoverPlan {
             account,
             parent: value.version,
             replaces: value.reign,
             from,
             to,
-            failback,
+            failback: to == value.home,
+            names: [cx.name(from.member), cx.name(to)],
         })
     }
 

@@ -1,9 +1,7 @@
 //! Three members in one thread: virtual time, a network that can be cut by direction, disks that
 //! keep what was persisted, logs as lists of hashes, clients that remember what they were told.
 
-use base::{
-    AccountName, BootId, BootTime, Epoch, Hash, MemberId, Position, Rng, Seq, Span, Stamp,
-};
+use base::{AccountName, BootId, BootTime, Epoch, Hash, MemberId, Position, Rng, Seq, Span, Stamp};
 use dr::{
     Acks, Action, Bug, Bugs, Config, Envelope, Event, Gate, Member, Mode, Now, Outcome, Peer,
     PeerKind, Policies, Record, RecordKey, Request, RequestId, Role, SecondaryState, Term, Timing,
@@ -454,8 +452,7 @@ impl World {
         let held = self.node(other).log.clone();
         let missing = self.node(at).log.iter().find(|commit| !held.contains(commit));
         let age = missing.map_or(Span::ZERO, |commit| now.since(commit.at));
-        let in_sync =
-            self.chosen().is_some_and(|it| it.secondary_state == SecondaryState::InSync);
+        let in_sync = self.chosen().is_some_and(|it| it.secondary_state == SecondaryState::InSync);
         if in_sync && age > MAX_LAG + LATENCY {
             self.violations.insert("acknowledged beyond the bound while in_sync");
         }
@@ -496,7 +493,8 @@ impl World {
     fn one(&mut self, end: BootTime) -> bool {
         let packet = self.packets.first_key_value().map(|((at, _), _)| *at);
         let timer = self.nodes.iter().filter(|(_, node)| node.member.is_some());
-        let timer = timer.filter(|(id, _)| **id != WITNESS).map(|(id, node)| (node.timer, *id)).min();
+        let timer =
+            timer.filter(|(id, _)| **id != WITNESS).map(|(id, node)| (node.timer, *id)).min();
         let next = self.next_ship.min(packet.unwrap_or(end));
         let next = next.min(timer.map_or(end, |(at, _)| at)).max(self.now);
         if next >= end {
