@@ -18,6 +18,7 @@ fn plan(log: &Log, keep: u64) -> ReturnPlan {
         parent: Version { counter: Counter::new(4), change: ChangeId::new(1) },
         epoch: Epoch::new(2),
         fork: Fork::new(1),
+        name: "west".to_owned(),
         primary: holder(WEST, 7),
         keep,
         end: log.end(),
