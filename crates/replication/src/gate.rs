@@ -74,7 +74,8 @@ impl Refusal {
     #[must_use]
     pub const fn kind(self) -> ErrorKind {
         match self {
-            Self::NotPrimary { epoch } | Self::TermOver { epoch } => ErrorKind::Fenced { epoch },
+            Self::NotPrimary { epoch } => ErrorKind::Misdirected { epoch },
+            Self::TermOver { epoch } => ErrorKind::Fenced { epoch },
             Self::NoLease { retry } | Self::Stalled { retry } | Self::Changing { retry } => {
                 ErrorKind::Unavailable { retry }
             }

@@ -157,9 +157,12 @@ impl Service {
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(Error::Header { name: "Host", reason: "is no host and port" });
         }
-        let scheme = match scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
+        // A gateway tells how the client reached it.
+        let forwarded = parts.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
+        let scheme = match (forwarded, scheme) {
+            (Some(b"https"), _) => "https",
+            (Some(b"http"), _) | (_, Scheme::Http) => "http",
+            (_, Scheme::Https) => "https",
         };
         Ok(format!("{scheme}://{host}/{}", account.name))
     }

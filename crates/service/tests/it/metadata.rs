@@ -79,6 +79,8 @@ async fn the_statement_follows_the_host() {
     bed.post("Patient", &patient("A")).await;
     let other = bed.send("GET", "metadata", &[("host", "other.example:8443")], "").await;
     assert_eq!(other.json()["implementation"]["url"], "http://other.example:8443/fhir");
+    let https = bed.one("GET", "metadata", ("x-forwarded-proto", "https"), "").await;
+    assert_eq!(https.json()["implementation"]["url"], "https://test.example/fhir");
     let bad = bed.send("GET", "metadata", &[("host", "a\"b")], "").await;
     assert_eq!(bad.status, 400);
 }
