@@ -374,16 +374,13 @@ fn name_spare(
     segment: &Segment,
 ) -> Result<Arc<dyn File>, Error> {
     let preparer = Preparer { shared: Arc::clone(shared), spare: Arc::clone(spare) };
-    let file = preparer.take()?;
     let (from, to) = (shared.path(SPARE), shared.path(&segment.name));
-    let named = || {
+    preparer.take(|file| {
         file.write_at(0, &segment::head(&segment.before, segment.size))?;
         file.sync()?;
         shared.disk.rename(&from, &to)?;
         shared.disk.sync_dir(&shared.dir)
-    };
-    named().map_err(|error| shared.poison("next segment", &error))?;
-    Ok(file)
+    })
 }
 
 fn clamp(settings: Settings) -> Settings {

@@ -49,14 +49,17 @@ impl Preparer {
         self.advance(&mut self.spare.lock())
     }
 
-    /// The file of a whole, durable, zero-filled segment under [`SPARE`]'s name.
-    pub(super) fn take(&self) -> Result<Arc<dyn File>, Error> {
+    /// Hands a whole, durable, zero-filled segment under [`SPARE`]'s name to `name`, which gives
+    /// it its own. Nobody else makes a spare meanwhile.
+    pub(super) fn take(
+        &self,
+        name: impl FnOnce(&dyn File) -> io::Result<()>,
+    ) -> Result<Arc<dyn File>, Error> {
         let mut spare = self.spare.lock();
         while !self.advance(&mut spare)? {}
-        match std::mem::take(&mut *spare) {
-            Spare::Ready(file) => Ok(file),
-            Spare::None | Spare::Filling { .. } => Err(Error::Poisoned),
-        }
+        let Spare::Ready(file) = std::mem::take(&mut *spare) else { return Err(Error::Poisoned) };
+        name(file.as_ref()).map_err(|error| self.shared.poison("next segment", &error))?;
+        Ok(file)
     }
 
     fn advance(&self, spare: &mut Spare) -> Result<bool, Error> {

@@ -126,3 +126,25 @@ fn a_failed_sync_is_the_end_of_the_process() {
     assert!(matches!(log.append(vec![entry(1, "more")]), Err(Error::Poisoned)));
     assert_eq!(log.reader().durable().seq, Seq::new(3));
 }
+
+#[test]
+fn the_next_segment_is_made_beside_the_writer() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let disk = SimDisk::new();
+    let mut log = create(&disk);
+    let (preparer, stop) = (log.preparer(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let preparing = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                preparer.step().expect("a step never meets the writer's");
+            }
+        });
+        for _ in 0..3000 {
+            log.append(vec![entry(1, &"s".repeat(900))]).expect("appended");
+        }
+        log.sync().expect("synced");
+        stop.store(true, Ordering::Relaxed);
+        preparing.join().expect("no step failed");
+    });
+    assert_eq!(log.reader().verify(Seq::ZERO).expect("whole").seq, Seq::new(3000));
+}
