@@ -233,6 +233,8 @@ impl Sequencer {
     /// Never back, above the floor, below the ceiling.
     fn stamp(&self, term: &Term, now: Stamp) -> Result<Stamp, Error> {
         let above_floor = Stamp::from_ms(term.stamp_floor.ms() + 1);
+        // A wall clock ahead of the ceiling stamps just below it.
+        let now = now.min(Stamp::from_ms(term.stamp_ceiling.ms().saturating_sub(1)));
         let stamp = now.max(self.last_stamp).max(above_floor);
         if stamp < term.stamp_ceiling {
             Ok(stamp)
