@@ -79,12 +79,25 @@ pub struct AccountStatus {
     pub position: Option<String>,
     /// What is applied and visible there.
     pub applied: Option<String>,
-    /// Digest at the applied position.
+    /// A position that both regions pass, and the digest is told at.
+    pub digest_at: Option<String>,
+    /// Digest there.
     pub digest: Option<String>,
+    /// At the primary: what the secondary's latest return took.
+    pub rejoin: Option<Rejoin>,
     /// Age of the oldest commit not known durable in the secondary, in milliseconds.
     pub lag_ms: Option<u64>,
     /// Commits in quarantine.
     pub quarantined: Option<u64>,
     /// The diary's latest sentence.
     pub sentence: String,
+}
+
+/// What it took to bring a secondary up to the primary's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejoin {
+    /// Bytes sent, everything included.
+    pub bytes: u64,
+    /// Bytes of the missing commits, compressed as they are kept.
+    pub delta_bytes: u64,
 }

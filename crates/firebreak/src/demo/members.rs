@@ -45,13 +45,13 @@ impl Ports {
     pub fn gateway(self) -> SocketAddr {
         self.at(0)
     }
-    /// Where other members reach west: a link of the demo's own when it delays.
+    /// Where east ships its log to: a link of the demo's own when it delays.
     pub fn west_link(self) -> SocketAddr {
         self.at(9)
     }
-    /// Where west listens for other members.
-    pub fn west_peer(self) -> SocketAddr {
-        self.at(3)
+    /// Where west listens for east's log.
+    pub fn west_ship(self) -> SocketAddr {
+        self.at(7)
     }
 
     fn at(self, offset: u16) -> SocketAddr {
@@ -122,17 +122,21 @@ impl Members {
 
     /// Makes the cluster with its first region, which starts at once.
     pub fn init(&self) -> anyhow::Result<Process> {
-        let (peer, serve) = (self.ports.at(1), self.ports.at(2));
-        self.configure("east", "region", &format!("peer = \"{peer}\"\nserve = \"{serve}\"\n"))?;
+        let (peer, serve, ship) = (self.ports.at(1), self.ports.at(2), self.ports.at(6));
+        let keys = format!("peer = \"{peer}\"\nserve = \"{serve}\"\nship = \"{ship}\"\n");
+        self.configure("east", "region", &keys)?;
         self.command(&["init", "--config", &self.config("east")])?;
         self.start("east", "region")
     }
 
     /// Lets the others join, each with a token of its own, and starts them.
     pub fn join_others(&self) -> anyhow::Result<[Process; 3]> {
-        let (peer, serve) = (self.ports.west_peer(), self.ports.at(4));
-        let reached = if self.delayed { self.ports.west_link() } else { peer };
-        let west = format!("peer = \"{reached}\"\npeer_listen = \"{peer}\"\nserve = \"{serve}\"\n");
+        let (peer, serve, ship) = (self.ports.at(3), self.ports.at(4), self.ports.west_ship());
+        let reached = if self.delayed { self.ports.west_link() } else { ship };
+        let west = format!(
+            "peer = \"{peer}\"\nserve = \"{serve}\"\nship = \"{ship}\"\n\
+             [advertise]\nship = \"{reached}\"\n"
+        );
         let witness = format!("peer = \"{}\"\n", self.ports.at(5));
         let gateway = format!("listen = \"{}\"\n", self.ports.gateway());
         Ok([

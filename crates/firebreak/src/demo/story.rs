@@ -96,7 +96,7 @@ impl Story<'_> {
         self.east = Some(self.members.init()?);
         if self.arguments.link_delay_ms > 0 {
             let delay = Duration::from_millis(self.arguments.link_delay_ms);
-            let link = DelayedLink::start(ports.west_link(), ports.west_peer(), delay);
+            let link = DelayedLink::start(ports.west_link(), ports.west_ship(), delay);
             self.link = Some(self.runtime.block_on(link)?);
         }
         let [west, witness, gateway] = self.members.join_others()?;
@@ -249,7 +249,7 @@ impl Story<'_> {
         let status = self.members.status()?;
         let [(_, one), (_, other)] = status.as_slice() else { return Ok(false) };
         let told = |region: &Value| {
-            Some((region["applied"].as_str()?.to_owned(), region["digest"].as_str()?.to_owned()))
+            Some((region["digest_at"].as_str()?.to_owned(), region["digest"].as_str()?.to_owned()))
         };
         Ok(told(one).is_some() && told(one) == told(other))
     }

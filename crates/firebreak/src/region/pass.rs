@@ -1,0 +1,75 @@
+//! A non-primary never answers from its own copy: it passes the whole request to the primary, one
+//! hop; a request that was passed on already gets 421 with the epoch known here (DESIGN 4.4).
+
+use super::Region;
+use super::http::{Answer, json};
+use ::gateway::{APPLIED_HEADER, EPOCH_HEADER, Ended, PASSED_HEADER, PRIMARY_HEADER, url};
+use base::{AccountName, Epoch, MemberId};
+use dr::Role;
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::json as object;
+
+/// Another region is primary, as far as this one knows.
+pub struct Elsewhere {
+    primary: MemberId,
+    epoch: Epoch,
+}
+
+/// Where the account of this path is served, if not here.
+pub fn elsewhere(region: &Region, path: &str) -> Option<Elsewhere> {
+    let first = path.strip_prefix('/').unwrap_or(path).split('/').next()?;
+    let account: AccountName = first.parse().ok()?;
+    let views = region.member.driver.views().borrow().clone();
+    let view = views.get(&account)?;
+    let value = view.value.as_ref()?;
+    let here = value.primary.member == region.member.identity.id
+        || matches!(view.role, Role::Primary { .. });
+    (!here).then_some(Elsewhere { primary: value.primary.member, epoch: value.reign.epoch })
+}
+
+/// 421: this region is not the primary, and the request came from one that thought so.
+pub fn misdirected(elsewhere: &Elsewhere) -> Answer {
+    refuse(StatusCode::MISDIRECTED_REQUEST, elsewhere, "no", "this region is not the primary")
+}
+
+fn refuse(status: StatusCode, elsewhere: &Elsewhere, applied: &'static str, text: &str) -> Answer {
+    let outcome = object!({
+        "resourceType": "OperationOutcome",
+        "issue": [{ "severity": "error", "code": "transient", "diagnostics": text }],
+    });
+    let mut answer = json(status, &outcome);
+    let headers = answer.headers_mut();
+    headers.insert(APPLIED_HEADER, HeaderValue::from_static(applied));
+    headers.insert(EPOCH_HEADER, HeaderValue::from(elsewhere.epoch.get()));
+    if let Ok(primary) = HeaderValue::try_from(elsewhere.primary.to_string()) {
+        headers.insert(PRIMARY_HEADER, primary);
+    }
+    answer
+}
+
+/// Passes a request on, and its answer back.
+pub async fn on(region: &Region, elsewhere: &Elsewhere, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut passed = Request::new(body.map_err(Into::into).boxed());
+    *passed.method_mut() = parts.method;
+    *passed.headers_mut() = parts.headers;
+    let own = HeaderValue::from_str(region.member.identity.name.as_str());
+    let (Ok(uri), Ok(own)) = (url(elsewhere.primary, path).parse(), own) else {
+        return refuse(StatusCode::BAD_GATEWAY, elsewhere, "no", "the path cannot be passed on");
+    };
+    *passed.uri_mut() = uri;
+    passed.headers_mut().insert(PASSED_HEADER, own);
+    match region.upstream.send(passed).await {
+        Ok(answer) => answer.map(BodyExt::boxed),
+        Err(Ended::NotSent) => {
+            refuse(StatusCode::BAD_GATEWAY, elsewhere, "no", "the primary is not reached")
+        }
+        Err(_) => {
+            let text = "the primary did not answer";
+            refuse(StatusCode::BAD_GATEWAY, elsewhere, "unknown", text)
+        }
+    }
+}
