@@ -427,6 +427,10 @@ impl Member {
             while let Some(message) = step.own.pop_front() {
                 self.dispatch(&mut step, self.me, message);
             }
+            // L10: nothing is begun before the start is counted.
+            if !self.ready {
+                break;
+            }
             let accounts: Vec<AccountName> = self.regions.keys().cloned().collect();
             for account in accounts {
                 self.with_region(&mut step, &account, |region, cx| region.turn(cx));

@@ -109,10 +109,10 @@ impl Acting {
         let lease = region.lease(cx).filter(|until| *until > cx.now.boot);
         let drain = self.drain.as_ref().map(Drain::due);
         let grow = self.grow.as_ref().map(Grow::due);
-        // What is due already was done in this turn; it is looked at again at the next watch.
+        // What is past was looked at in this turn, and is again at the next watch.
         let again = cx.after(cx.config.timing.watch());
-        let due = lag.into_iter().chain(lease).chain(drain).chain(grow).min()?;
-        Some(due.max(cx.after(just)).min(again))
+        let due = lag.into_iter().chain(lease).chain(drain).chain(grow);
+        due.filter(|due| *due > cx.now.boot).chain([again]).min()
     }
 }
 

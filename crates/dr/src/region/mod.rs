@@ -328,8 +328,7 @@ impl Region {
             Some(Verdict::Nothing) if matches!(self.part, Part::Waiting) => {
                 self.say(cx, "there is no register of this account".to_owned());
             }
-            Some(Verdict::Failed(failure)) => self.try_failed(cx, &failure),
-            Some(Verdict::Nothing) | None => {}
+            Some(Verdict::Nothing | Verdict::Failed(_)) | None => {}
         }
     }
 

@@ -9,8 +9,8 @@
 
 use super::{Cx, Out, Part, Region};
 use crate::{
-    Action, Bug, Change, Failure, Goal, PromotionPlan, Query, Record, Reign, SecondaryState, Seen,
-    Value, Version,
+    Action, Bug, Change, Goal, PromotionPlan, Query, Record, Reign, SecondaryState, Seen, Value,
+    Version,
 };
 use base::{Attempt, BootTime, MemberId, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,20 +225,15 @@ impl Region {
         {
             return;
         }
+        if cx.config.bugs.has(Bug::P3FreeUnseal) {
+            self.seal = None;
+            return self.attach_again(cx);
+        }
         let Part::Sealed(sealed) = &mut self.part else { return };
         sealed.stage = Stage::Proposing;
         let (sealed, attempt) = (sealed.reign, sealed.attempt);
         self.change(cx, Change::Unseal { sealed, attempt, by: self.me.member });
         self.say(cx, format!("the primary lives: leaves the seal of epoch {}", sealed.epoch));
-    }
-
-    pub(super) fn try_failed(&mut self, cx: &mut Cx<'_>, failure: &Failure) {
-        let promoting = matches!(self.part, Part::Sealed(_));
-        let lease = matches!(failure, Failure::Lease { .. });
-        if promoting && lease && cx.config.bugs.has(Bug::P3FreeUnseal) {
-            self.seal = None;
-            self.attach_again(cx);
-        }
     }
 
     /// Hold-down: remembers that this region lost an epoch of its own, unplanned.

@@ -65,6 +65,8 @@ pub struct Node {
     unanswered: Vec<(u64, Seq)>,
     /// When set, opening an epoch never ends: the process is slow.
     pub never_opens: bool,
+    /// When set, a commit turns up in the log just before the next opening.
+    pub grows_before_opening: bool,
 }
 
 pub struct World {
@@ -115,6 +117,18 @@ impl Node {
             n => self.log.get(usize::try_from(n).ok()? - 1).map(|commit| commit.position),
         }
     }
+    fn open(&mut self, epoch: Epoch, at: Position, now: BootTime) -> Event {
+        if std::mem::take(&mut self.grows_before_opening) {
+            self.append(Epoch::new(1), 0, 99, now);
+        }
+        let (account, end) = (account(), self.end());
+        if end.hash != at.hash {
+            return Event::NotOpened { account, epoch, end };
+        }
+        let position = self.append(epoch, 0, self.boots, now);
+        self.waiting_since = Some(now);
+        Event::Opened { account, epoch, position }
+    }
     fn append(&mut self, epoch: Epoch, write: u64, by: u64, at: BootTime) -> Position {
         let end = self.end();
         let mut bytes = end.hash.as_bytes().to_vec();
@@ -122,6 +136,10 @@ impl Node {
         let position = Position { epoch, seq: end.seq.next(), hash: Hash::of(&bytes) };
         self.log.push(Commit { position, write, at });
         position
+    }
+    /// Whether it acts, but may not acknowledge anything.
+    pub fn acks_nothing(&self, now: BootTime) -> bool {
+        self.term(now).is_some_and(|term| term.acks == Acks::Nothing)
     }
     pub fn term(&self, now: BootTime) -> Option<Term> {
         match self.gate {
@@ -149,6 +167,7 @@ impl World {
             waiting_since: None,
             unanswered: Vec::new(),
             never_opens: false,
+            grows_before_opening: false,
         };
         Self {
             now: BootTime::from_us(1_000_000),
@@ -184,6 +203,7 @@ impl World {
         world.until("in sync", 5_000, |world| {
             world.chosen().is_some_and(|it| it.secondary_state == SecondaryState::InSync)
         });
+        world.run(Span::from_ms(50));
         world
     }
 
@@ -299,14 +319,7 @@ impl World {
                     events.push_back(Event::TailFetched { account: fhir.clone(), query, end });
                 }
                 Action::OpenEpoch { epoch, at, .. } if !node.never_opens => {
-                    let (account, end) = (fhir.clone(), node.end());
-                    events.push_back(if end.hash == at.hash {
-                        let position = node.append(epoch, 0, node.boots, now);
-                        node.waiting_since = Some(now);
-                        Event::Opened { account, epoch, position }
-                    } else {
-                        Event::NotOpened { account, epoch, end }
-                    });
+                    events.push_back(node.open(epoch, at, now));
                 }
                 Action::OpenEpoch { .. } => {}
                 Action::Drain { epoch, .. } => {
