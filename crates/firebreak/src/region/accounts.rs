@@ -4,7 +4,7 @@
 use super::link::{Arrival, Links};
 use super::worker::{self, Work, Worker};
 use ::gateway::Rejoin;
-use base::{AccountName, Clock, Span};
+use base::{AccountName, BootTime, Clock, Seq, Span};
 use bytes::Bytes;
 use control::Driver;
 use crossbeam_channel::{Sender, unbounded};
@@ -20,6 +20,9 @@ use store::{Account, AccountStore, Engine};
 /// Where accounts are, below the data directory.
 const FOLDER: &str = "accounts";
 
+/// How long nothing must be applied for an account to count as quiet.
+const QUIET: Span = Span::from_ms(500);
+
 /// An account that is open here.
 #[derive(Clone)]
 pub struct Open {
@@ -31,6 +34,18 @@ pub struct Open {
     pub gate: Arc<AccountGate>,
     /// At the primary: what the secondary's latest return took.
     pub rejoin: Arc<Mutex<Option<Rejoin>>>,
+    applied: Arc<Mutex<(Seq, BootTime)>>,
+}
+
+impl Open {
+    /// Whether nothing was applied for a while, as far as those who asked saw.
+    pub fn is_quiet(&self, applied: Seq, now: BootTime) -> bool {
+        let mut seen = self.applied.lock();
+        if seen.0 != applied {
+            *seen = (applied, now);
+        }
+        now.since(seen.1) >= QUIET
+    }
 }
 
 struct Entry {
@@ -233,7 +248,7 @@ impl Accounts {
         }));
         let end = store.status().durable;
         tracing::info!(account = %name, %end, "log open");
-        let (store, rejoin) = (Arc::new(store), Arc::default());
-        Ok(Open { name: name.clone(), store, gate: gate.clone(), rejoin })
+        let (store, rejoin, applied) = (Arc::new(store), Arc::default(), Arc::default());
+        Ok(Open { name: name.clone(), store, gate: gate.clone(), rejoin, applied })
     }
 }

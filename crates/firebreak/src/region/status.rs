@@ -59,13 +59,10 @@ fn account(region: &Region, view: &View) -> AccountStatus {
         let status = open.store.status();
         told.position = Some(status.durable.to_string());
         told.applied = Some(status.applied.to_string());
-        let (applied, step) = (status.applied.seq.get(), DIGEST_STEP);
-        let at = if applied % step == 0 || told.role == "primary" && !busy(&status) {
-            applied
-        } else {
-            applied / step * step
-        };
-        if let Some(digest) = open.store.digest(Seq::new(at)) {
+        let applied = status.applied.seq;
+        let step = Seq::new(applied.get() / DIGEST_STEP * DIGEST_STEP);
+        let at = if open.is_quiet(applied, region.clock.boot()) { applied } else { step };
+        if let Some(digest) = open.store.digest(at) {
             told.digest_at = Some(digest.position.to_string());
             told.digest = Some(digest_text(&digest));
         }
@@ -75,10 +72,6 @@ fn account(region: &Region, view: &View) -> AccountStatus {
         }
     }
     told
-}
-
-fn busy(status: &store::Status) -> bool {
-    status.in_flight > 0 || status.applied != status.end
 }
 
 /// Whether the gate lets a request through at this moment: the lease is looked at too.

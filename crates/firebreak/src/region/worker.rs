@@ -76,6 +76,7 @@ pub struct Worker {
     draining: Option<Epoch>,
     opening: Option<Opening>,
     fork: Fork,
+    primary: bool,
     progress: (Position, BootTime, bool),
     told_end: Option<Position>,
     own: Sender<Opened>,
@@ -88,7 +89,7 @@ struct Opening {
     above: Stamp,
 }
 
-type Opened = (Epoch, Result<Position, String>);
+type Opened = (Option<Opening>, Result<Position, store::Error>);
 
 impl Worker {
     /// Before its first turn.
@@ -103,6 +104,7 @@ impl Worker {
             draining: None,
             opening: None,
             fork: Fork::ZERO,
+            primary: false,
             progress,
             told_end: None,
             own,
@@ -124,8 +126,8 @@ impl Worker {
                     Err(_) => return,
                 },
                 recv(self.opened) -> opened => {
-                    if let Ok((epoch, result)) = opened {
-                        self.opened(epoch, result);
+                    if let Ok((opening, result)) = opened {
+                        self.opened(opening, result);
                     }
                     None
                 }
@@ -201,7 +203,8 @@ impl Worker {
 
     fn role(&mut self, role: &Role) {
         tracing::info!(account = %self.place.account, ?role, "role");
-        if !matches!(role, Role::Primary { .. }) {
+        self.primary = matches!(role, Role::Primary { .. });
+        if !self.primary {
             self.place.store.core().end_term();
             self.opening = None;
         }
@@ -260,36 +263,42 @@ impl Worker {
         }
         let core = self.place.store.core();
         core.end_term();
+        // L9: until a grant's ceiling is known, only the opening commit's stamp fits.
+        let floor = match last_stamp(core) {
+            Ok(last) => last.max(above),
+            Err(error) => stop(&error),
+        };
         let term = Term {
             epoch,
             fork: self.fork,
             origin: (self.place.me.member, self.place.me.boot),
-            stamp_floor: above,
-            // L9: until a grant's ceiling is known, only the opening commit's stamp fits.
-            stamp_ceiling: Stamp::from_ms(above.ms() + 2),
+            stamp_floor: floor,
+            stamp_ceiling: Stamp::from_ms(floor.ms() + 2),
         };
         match core.set_term(term) {
             Ok(()) => {}
             Err(store::Error::Busy { .. }) => return,
             Err(error) => stop(&error),
         }
-        self.opening = None;
-        let own = self.own.clone();
+        let (own, opening) = (self.own.clone(), self.opening.take());
         let done = Box::new(move |result: Result<store::Committed, store::Refused>| {
             let result = result.map(|committed| committed.position);
             // Fails only when the worker is gone.
-            let _ = own.send((epoch, result.map_err(|refused| refused.error.to_string())));
+            let _ = own.send((opening, result.map_err(|refused| refused.error)));
         });
         core.submit_record(CommitKind::Opening, Bytes::new(), done);
     }
 
-    fn opened(&mut self, epoch: Epoch, result: Result<Position, String>) {
+    fn opened(&mut self, opening: Option<Opening>, result: Result<Position, store::Error>) {
+        let Some(opening) = opening else { return };
         match result {
-            Ok(position) => self.tell(Event::Opened { account: self.name(), epoch, position }),
+            Ok(position) => {
+                let (account, epoch) = (self.name(), opening.epoch);
+                self.tell(Event::Opened { account, epoch, position });
+            }
             Err(error) => {
-                tracing::error!(account = %self.place.account, %error, "an epoch is not opened");
-                let (account, end) = (self.name(), self.status().durable);
-                self.tell(Event::NotOpened { account, epoch, end });
+                tracing::warn!(account = %self.place.account, %error, "opening is tried again");
+                self.opening = self.primary.then_some(opening);
             }
         }
     }
@@ -348,6 +357,16 @@ impl Worker {
             Some(_) => self.place.driver.hint(event),
         }
         self.told_end = Some(end);
+    }
+}
+
+/// The stamp of the log's last commit.
+fn last_stamp(core: &store::Core) -> Result<Stamp, store::Error> {
+    let reader = core.reader();
+    let frame = reader.read(reader.durable().seq)?;
+    match frame.as_ref().and_then(|frame| frame.payload.bytes()) {
+        Some(bytes) => Ok(store::Commit::decode(bytes)?.head.stamp),
+        None => Ok(Stamp::ZERO),
     }
 }
 
