@@ -44,6 +44,13 @@ fn number(error: &anyhow::Error) -> u8 {
     if denied {
         return 77;
     }
+    let taken = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| matches!(io.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable))
+    });
+    if taken {
+        return 71;
+    }
     if error.is::<Misconfigured>() {
         return 78;
     }

@@ -13,6 +13,7 @@ mod join;
 mod member;
 mod process;
 mod region;
+mod serve;
 mod witness;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Serves one region alone: no configuration needed.
+    Serve(serve::Args),
     /// Makes a cluster: its certificate authority and its first region.
     Init(init::Arguments),
     /// Makes a one-time token that lets one more member in.
@@ -47,6 +50,7 @@ enum Verb {
 
 fn main() -> std::process::ExitCode {
     let done = match CommandLine::parse().verb {
+        Verb::Serve(args) => serve::run(&args),
         Verb::Init(arguments) => init::run(&arguments),
         Verb::Invite(arguments) => join::invite(&arguments),
         Verb::Join(arguments) => join::run(&arguments),

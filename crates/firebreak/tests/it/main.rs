@@ -2,5 +2,6 @@
 
 mod durable;
 mod pages;
+mod serve;
 mod server;
 mod strace;
