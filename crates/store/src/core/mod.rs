@@ -70,7 +70,7 @@ impl Default for Settings {
         Self {
             queue_commits: 4096,
             group_commits: 256,
-            behind_commits: 16_384,
+            behind_commits: 8192,
             batch_changes: 512,
             recent_changes: 16_384,
             wait: base::Span::from_secs(10),

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// A part of a payload that ends within so many bytes of its frame is read with the header.
+const AT_ONCE_BYTES: usize = 8 << 10;
 /// Files of sealed segments kept open.
 const OPEN_FILES: usize = 64;
 
@@ -154,13 +156,22 @@ impl Reader {
             let dir = &self.shared.dir;
             let file = self.shared.file(&segment.name)?;
             let frame_at = segment.locate(&file, seq, dir)?;
+            let failed = |error| Error::io("reading", &path(dir, &segment.name), error);
+            let end = HEADER_BYTES.saturating_add(at).saturating_add(len);
+            if end <= AT_ONCE_BYTES && frame_at + end as u64 <= segment.size {
+                // The common case, a small commit: header and payload with one read.
+                let mut frame = vec![0; end];
+                file.read_at(frame_at, &mut frame).map_err(failed)?;
+                let header = segment.header_in(&frame, frame_at, seq, dir)?;
+                let within = at + len <= header.payload_bytes;
+                return Ok(within.then(|| Bytes::from(frame).slice(HEADER_BYTES + at..)));
+            }
             let header = segment.header_at(&file, frame_at, seq, dir)?;
             if at.checked_add(len).is_none_or(|end| end > header.payload_bytes) {
                 return Ok(None);
             }
             let mut slice = vec![0; len];
-            file.read_at(frame_at + (HEADER_BYTES + at) as u64, &mut slice)
-                .map_err(|error| Error::io("reading", &path(dir, &segment.name), error))?;
+            file.read_at(frame_at + (HEADER_BYTES + at) as u64, &mut slice).map_err(failed)?;
             Ok(Some(Bytes::from(slice)))
         })?;
         Ok(slice.flatten())

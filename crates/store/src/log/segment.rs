@@ -186,7 +186,18 @@ impl Segment {
             file.read_at(at, &mut data)
                 .map_err(|error| Error::io("reading", &path(dir, &self.name), error))?;
         }
-        Header::read(self.place(at), &data)
+        self.header_in(&data, at, seq, dir)
+    }
+
+    /// The header at the front of `data`, read at `at`, which must be that of `seq`.
+    pub(super) fn header_in(
+        &self,
+        data: &[u8],
+        at: u64,
+        seq: Seq,
+        dir: &str,
+    ) -> Result<Header, Error> {
+        Header::read(self.place(at), data)
             .filter(|header| header.position.seq == seq && at + header.stride() <= self.size)
             .ok_or_else(|| self.corrupt(dir, at, seq, "a frame's header does not hold"))
     }

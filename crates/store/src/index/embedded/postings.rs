@@ -59,13 +59,23 @@ impl<'a> Postings<'a> {
     pub(super) fn among(&self, view: &View, term: &[u8], docs: &mut Docs) -> Result<(), Error> {
         let mut kept = Docs::with_capacity(docs.len());
         for doc in docs.iter() {
-            if view.get(&keys::term(self.type_id, term, *doc))?.is_some() {
+            if has(view, self.type_id, term, *doc)? {
                 kept.push(*doc);
             }
         }
         *docs = kept;
         Ok(())
     }
+}
+
+/// Whether a doc has a term.
+pub(super) fn has(view: &View, type_id: TypeId, term: &[u8], doc: Doc) -> Result<bool, Error> {
+    Ok(view.get(&keys::term(type_id, term, doc))?.is_some())
+}
+
+/// The doc of a posting of exactly this term, if it is one: longer terms may lie between.
+pub(super) fn doc_of(key: &[u8], term: &[u8]) -> Option<Doc> {
+    keys::term_of(key).filter(|found| *found == term).and_then(|_| Doc::from_suffix(key))
 }
 
 /// The only term in a range.

@@ -1,7 +1,8 @@
 //! A page of search results.
 
 use super::super::{Bodies, Found, Record, counts_only, memory::cursor_at};
-use super::plan::{Candidates, Docset, candidates};
+use super::plan::{Candidates, Docset, of_whole};
+use super::postings::{Docs, doc_of, has};
 use super::{View, keys, value};
 use crate::{Cursor, Doc, Error};
 use base::ResourceId;
@@ -10,7 +11,10 @@ use search::{Filter, Meta, Query, Sort, Total};
 
 /// Up to so many candidates are looked up and sorted by id; with more, ids are gone through in
 /// order instead.
-const SORT_MAX: usize = 2048;
+const SORT_MAX: usize = if cfg!(test) { 2 } else { 2048 };
+
+/// After so many looks whether a doc has a term, the term's docs are listed.
+const PROBES_MAX: usize = if cfg!(test) { 4 } else { 20_000 };
 
 /// A page of current resources.
 pub(super) fn page(
@@ -29,7 +33,7 @@ pub(super) fn page(
     let (mut records, mut total) = (Vec::new(), Some(0_u64));
     for type_id in types {
         let of_type = OfType { view, type_id, query, bodies, present: present(type_id) };
-        let found = candidates(view, type_id, &query.filter)?;
+        let found = of_whole(view, type_id, &query.filter)?;
         let count = of_type.total(&found)?;
         total = total.zip(count).map(|(total, count)| total + count);
         if !counts_only(query) {
@@ -59,7 +63,7 @@ pub(super) fn some(
     limit: usize,
     bodies: &Bodies,
 ) -> Result<Vec<ResourceId>, Error> {
-    let found = candidates(view, type_id, filter)?;
+    let found = of_whole(view, type_id, filter)?;
     let mut ids = Vec::new();
     each(view, type_id, &found.docs, Doc::FIRST, false, &mut |record| {
         if found.exact || matches(filter, &record, bodies)? {
@@ -82,14 +86,17 @@ struct OfType<'a> {
 impl OfType<'_> {
     /// How many match, if that is asked for or known anyway.
     fn total(&self, found: &Candidates) -> Result<Option<u64>, Error> {
-        if found.exact {
-            return Ok(Some(match &found.docs {
-                Docset::Only(docs) => docs.len() as u64,
-                Docset::Except(docs) => self.present.saturating_sub(docs.len() as u64),
-            }));
-        }
-        if self.query.total != Total::Accurate && !counts_only(self.query) {
-            return Ok(None);
+        let wanted = self.query.total == Total::Accurate || counts_only(self.query);
+        match &found.docs {
+            Docset::Only(docs) if found.exact => return Ok(Some(docs.len() as u64)),
+            Docset::Except(docs) if found.exact => {
+                return Ok(Some(self.present.saturating_sub(docs.len() as u64)));
+            }
+            _ if !wanted => return Ok(None),
+            Docset::Term(term) => {
+                return Ok(Some(listed(self.view, self.type_id, term)?.len() as u64));
+            }
+            Docset::Only(_) | Docset::Except(_) => {}
         }
         let mut count = 0;
         each(self.view, self.type_id, &found.docs, Doc::FIRST, false, &mut |record| {
@@ -163,10 +170,7 @@ impl OfType<'_> {
             }
             return Ok(());
         }
-        let is_one = |record: &Record| match docs {
-            Docset::Only(docs) => docs.binary_search(&record.doc).is_ok(),
-            Docset::Except(docs) => docs.binary_search(&record.doc).is_err(),
-        };
+        let mut probing = Probing { of_type: self, docs, probes: 0, listed: None };
         let mut bounds = keys::heads(self.type_id);
         if let Some((id, _)) = after {
             let place = keys::head(self.type_id, id);
@@ -183,12 +187,49 @@ impl OfType<'_> {
             let unreadable = || Error::Index("a head's key cannot be read".to_owned());
             let id = keys::id_of_head(&key).ok_or_else(unreadable)?;
             let record = value::decode_head(self.type_id, id, &value)?;
-            let wanted = record.is_present() && is_after(&record) && is_one(&record);
-            if wanted && !take(record)? {
+            let wanted = record.is_present() && is_after(&record);
+            if wanted && probing.is_one(record.doc)? && !take(record)? {
                 return Ok(());
             }
         }
     }
+}
+
+/// Tells of one doc after the other whether it is a candidate.
+struct Probing<'a> {
+    of_type: &'a OfType<'a>,
+    docs: &'a Docset,
+    probes: usize,
+    listed: Option<Docs>,
+}
+
+impl Probing<'_> {
+    fn is_one(&mut self, doc: Doc) -> Result<bool, Error> {
+        let term = match self.docs {
+            Docset::Only(docs) => return Ok(docs.binary_search(&doc).is_ok()),
+            Docset::Except(docs) => return Ok(docs.binary_search(&doc).is_err()),
+            Docset::Term(term) => term,
+        };
+        let OfType { view, type_id, .. } = self.of_type;
+        if let Some(docs) = &self.listed {
+            return Ok(docs.binary_search(&doc).is_ok());
+        }
+        self.probes += 1;
+        if self.probes > PROBES_MAX {
+            self.listed = Some(listed(view, *type_id, term)?);
+        }
+        has(view, *type_id, term, doc)
+    }
+}
+
+/// All docs of a term.
+fn listed(view: &View, type_id: TypeId, term: &[u8]) -> Result<Docs, Error> {
+    let mut docs = Docs::new();
+    let bounds = (keys::term(type_id, term, Doc::FIRST), keys::term(type_id, term, Doc::LAST));
+    for pair in view.range(&bounds) {
+        docs.extend(doc_of(&pair?.0, term));
+    }
+    Ok(docs)
 }
 
 /// A current version that a posting names.
@@ -221,6 +262,20 @@ fn each(
                     if !one(doc)? {
                         break;
                     }
+                }
+            }
+        }
+        Docset::Term(term) => {
+            let key = |doc| keys::term(type_id, term, doc);
+            let bounds =
+                if backwards { (key(Doc::FIRST), key(from)) } else { (key(from), key(Doc::LAST)) };
+            let mut pairs = view.range(&bounds);
+            loop {
+                let pair = if backwards { pairs.next_back() } else { pairs.next() };
+                let Some((key, _)) = pair.transpose()? else { break };
+                let Some(doc) = doc_of(&key, term) else { continue };
+                if !take(current(view, type_id, doc)?)? {
+                    break;
                 }
             }
         }
