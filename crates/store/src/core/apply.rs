@@ -27,6 +27,11 @@ pub(crate) enum Pending {
 }
 
 impl Pending {
+    /// Whether it is read from the log.
+    fn is_read(&self) -> bool {
+        matches!(self, Self::Frame(_) | Self::Ready(Applied { reread: true, .. }))
+    }
+
     fn seq(&self) -> Seq {
         match self {
             Self::Ready(applied) => applied.position.seq,
@@ -63,7 +68,7 @@ impl Core {
     fn apply_batch(&self, batch: Vec<Pending>) -> Result<usize, Error> {
         let commits = batch.len();
         let mut heads = Heads::new();
-        let has_frames = batch.iter().any(|pending| matches!(pending, Pending::Frame(_)));
+        let has_frames = batch.iter().any(|pending| pending.is_read());
         let mut ready = Vec::with_capacity(commits);
         let done = self.index.applied().seq;
         for pending in batch {
@@ -72,7 +77,12 @@ impl Core {
                 continue;
             }
             let applied = match pending {
-                Pending::Ready(applied) => applied,
+                Pending::Ready(applied) if !applied.reread => applied,
+                Pending::Ready(applied) => {
+                    let frame = self.reader.read(applied.position.seq)?;
+                    let gone = Error::Corrupt { what: "a durable commit that is to be applied" };
+                    self.materialize(&frame.ok_or(gone)?, &heads)?
+                }
                 Pending::Frame(frame) => self.materialize(&frame, &heads)?,
             };
             if has_frames {
@@ -144,7 +154,7 @@ impl Core {
     fn materialize(&self, frame: &Frame, heads: &Heads) -> Result<Applied, Error> {
         let position = frame.position;
         let Some(payload) = frame.payload.bytes() else {
-            return Ok(Applied { position, key: None, changes: Vec::new() });
+            return Ok(Applied { position, key: None, changes: Vec::new(), reread: false });
         };
         let commit = Commit::decode(payload)?;
         let stamp = commit.head.stamp;
@@ -163,7 +173,7 @@ impl Core {
             changes.push(self.materialize_change(doc, stamp, change, heads)?);
         }
         super::finish::set_places(&mut changes, &commit.places(payload.len()));
-        Ok(Applied { position, key, changes })
+        Ok(Applied { position, key, changes, reread: false })
     }
 
     fn materialize_change(

@@ -23,12 +23,13 @@ pub(crate) struct Finished {
 /// Makes the commit.
 ///
 /// # Errors
-/// When what is indexed of an old version cannot be read; then the commit cannot be applied.
+/// Never, as long as the sequencer bounds a commit's size.
 pub(crate) fn finish(plan: Plan, bodies: &Bodies) -> Result<Finished, Error> {
     let Plan { seq, term, head, steps, key, record } = plan;
     let mut changes = Vec::with_capacity(steps.len());
     let mut applied = Vec::with_capacity(steps.len());
     let mut outcomes = Vec::with_capacity(steps.len());
+    let mut reread = false;
     for step in steps {
         let record = &step.record;
         let body = step.template.as_ref().map(|body| body.stamp(record.version, record.stamp));
@@ -40,7 +41,7 @@ pub(crate) fn finish(plan: Plan, bodies: &Bodies) -> Result<Finished, Error> {
             body: body.as_ref().map(|body| compress(body)),
         });
         if record.effect != Effect::Unchanged {
-            applied.push(applied_change(&step, body.as_ref(), bodies)?);
+            applied.push(applied_change(&step, body.as_ref(), bodies, &mut reread));
         }
         outcomes.push(outcome(step, body));
     }
@@ -52,7 +53,7 @@ pub(crate) fn finish(plan: Plan, bodies: &Bodies) -> Result<Finished, Error> {
         seq,
         epoch: term.epoch,
         payload: Payload::new(payload),
-        applied: Applied { position, key, changes: applied },
+        applied: Applied { position, key, changes: applied, reread },
         outcomes,
     })
 }
@@ -67,21 +68,22 @@ fn applied_change(
     step: &Step,
     body: Option<&Bytes>,
     bodies: &Bodies,
-) -> Result<AppliedChange, Error> {
+    reread: &mut bool,
+) -> AppliedChange {
     let record = step.record.clone();
-    let old = match &step.old {
-        None => None,
-        Some(OldHead { record, terms }) => {
-            let terms = match terms {
-                Some(terms) => terms.clone(),
-                None => bodies.terms(record)?,
-            };
-            Some(Old { record: record.clone(), terms })
-        }
-    };
+    let old = step.old.as_ref().map(|OldHead { record, terms }| {
+        let read = || bodies.terms(record);
+        let terms = terms.as_ref().map_or_else(read, |terms| Ok(terms.clone()));
+        let terms = terms.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an old version could not be read: its commit is read again");
+            *reread = true;
+            std::sync::Arc::default()
+        });
+        Old { record: record.clone(), terms }
+    });
     let element = element(record.type_id, &record.id, record.version, body.map(AsRef::as_ref));
     let (terms, extracted) = (step.terms.clone(), step.extracted.clone());
-    Ok(AppliedChange { record, old, terms, extracted, element })
+    AppliedChange { record, old, terms, extracted, element }
 }
 
 /// Points the records at their bodies in the payload.

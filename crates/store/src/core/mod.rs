@@ -290,10 +290,13 @@ impl Core {
     }
 
     fn finish(&self, plan: sequencer::Plan, ticket: queue::Ticket, done: Done) {
-        let item = match finish(plan, &self.bodies) {
+        // What is decided after it builds on it: if it cannot be made, nothing can go on.
+        let unfinished = Unfinished(self);
+        let finished = finish(plan, &self.bodies);
+        std::mem::forget(unfinished);
+        let item = match finished {
             Ok(finished) => Item::Commit(Box::new(finished), done),
             Err(error) => {
-                // What was decided after it builds on it: nothing of the queue can go on.
                 tracing::error!(%error, "a commit could not be made");
                 self.fail();
                 return done(Err(refused(error, Applied::Unknown)));
@@ -313,6 +316,9 @@ impl Core {
     /// # Errors
     /// [`log::Error::Full`]: nothing changed, try again. Others: the store has failed.
     pub fn append(&self) -> Result<usize, Error> {
+        if self.has_failed() {
+            return Err(Error::Stopped);
+        }
         if self.progress.behind() > self.settings.behind_commits as u64 {
             if !self.inline {
                 self.progress.wait_behind(self.settings.behind_commits as u64, self.settings.wait);
@@ -516,6 +522,15 @@ impl Core {
         self.ready.notify_all();
         drop(self.pending.lock());
         self.to_apply.notify_all();
+    }
+}
+
+/// Fails the store when making a commit panics.
+struct Unfinished<'a>(&'a Core);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.fail();
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Applied {
     pub(crate) position: Position,
     pub(crate) key: Option<(KeyHash, KeyEntry)>,
     pub(crate) changes: Vec<AppliedChange>,
+    /// Not all is known of the versions before: it is to be read from the log.
+    pub(crate) reread: bool,
 }
 
 /// A version as an index takes it in.
