@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 const SELDOM: Duration = Duration::from_millis(250);
 const OFTEN: Duration = Duration::from_millis(20);
@@ -22,6 +22,8 @@ pub struct Known {
     pub news: watch::Sender<u64>,
     /// Requests that wait for a route.
     pub waiting: AtomicU64,
+    /// Told when the first of them begins to wait.
+    pub hurry: Notify,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -31,7 +33,7 @@ impl Known {
     #[must_use]
     pub fn new(routes: Routes, clock: Arc<dyn Clock>) -> Self {
         let (routes, waiting) = (RwLock::new(routes), AtomicU64::new(0));
-        Self { routes, news: watch::Sender::new(0), waiting, clock }
+        Self { routes, news: watch::Sender::new(0), waiting, hurry: Notify::new(), clock }
     }
 
     /// Tells those that wait to look again.
@@ -70,6 +72,13 @@ async fn probe(known: Arc<Known>, upstream: Upstream, region: MemberId) {
             known.learn(region, &report);
         }
         let waiting = known.waiting.load(Ordering::Relaxed) > 0;
-        tokio::time::sleep(if waiting { OFTEN } else { SELDOM }).await;
+        if waiting {
+            tokio::time::sleep(OFTEN).await;
+        } else {
+            tokio::select! {
+                () = tokio::time::sleep(SELDOM) => {}
+                () = known.hurry.notified() => {}
+            }
+        }
     }
 }

@@ -68,7 +68,9 @@ struct Waiting<'a>(&'a Known);
 
 impl<'a> Waiting<'a> {
     fn new(known: &'a Known) -> Self {
-        known.waiting.fetch_add(1, Ordering::Relaxed);
+        if known.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            known.hurry.notify_waiters();
+        }
         Self(known)
     }
 }

@@ -1,6 +1,7 @@
 //! The accounts of a region: each with a gate, a store and a worker. What the machine asks and
 //! what other regions say finds its account here.
 
+use super::keeping;
 use super::link::{Arrival, Links};
 use super::worker::{self, Work, Worker};
 use ::gateway::Rejoin;
@@ -14,7 +15,7 @@ use replication::{AccountGate, Parcel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use store::disk::RealDisk;
+use store::disk::{Disk, RealDisk};
 use store::{Account, AccountStore, Engine};
 
 /// Where accounts are, below the data directory.
@@ -34,10 +35,19 @@ pub struct Open {
     pub gate: Arc<AccountGate>,
     /// At the primary: what the secondary's latest return took.
     pub rejoin: Arc<Mutex<Option<Rejoin>>>,
+    /// What its log says of its quarantine.
+    pub quarantine: keeping::Shared,
+    disk: Arc<dyn Disk>,
     applied: Arc<Mutex<(Seq, BootTime)>>,
 }
 
 impl Open {
+    /// Commits in quarantine; `None` until the log was read.
+    pub fn quarantined(&self) -> Option<u64> {
+        let count = self.quarantine.lock().as_ref().map(|kept| kept.commits().count());
+        count.and_then(|count| u64::try_from(count).ok())
+    }
+
     /// Whether nothing was applied for a while, as far as those who asked saw.
     pub fn is_quiet(&self, applied: Seq, now: BootTime) -> bool {
         let mut seen = self.applied.lock();
@@ -201,6 +211,8 @@ impl Accounts {
                         me: accounts.me,
                         store: open.store.clone(),
                         rejoin: open.rejoin.clone(),
+                        quarantine: open.quarantine.clone(),
+                        disk: open.disk.clone(),
                         gate: kept,
                         links: around.links.clone(),
                         driver: around.driver.clone(),
@@ -232,8 +244,9 @@ impl Accounts {
     ) -> anyhow::Result<Open> {
         let folder = self.data.join(FOLDER).join(name.as_str());
         control::make_folder(&folder)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(&folder)?);
         let place = store::Place {
-            disk: Arc::new(RealDisk::new(&folder)?),
+            disk: disk.clone(),
             log_dir: "log".to_owned(),
             engine: Engine::Embedded(folder.join("index")),
         };
@@ -249,6 +262,15 @@ impl Accounts {
         let end = store.status().durable;
         tracing::info!(account = %name, %end, "log open");
         let (store, rejoin, applied) = (Arc::new(store), Arc::default(), Arc::default());
-        Ok(Open { name: name.clone(), store, gate: gate.clone(), rejoin, applied })
+        let quarantine = Arc::default();
+        Ok(Open {
+            name: name.clone(),
+            store,
+            gate: gate.clone(),
+            rejoin,
+            quarantine,
+            disk,
+            applied,
+        })
     }
 }

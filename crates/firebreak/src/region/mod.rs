@@ -7,6 +7,7 @@
 mod accounts;
 mod admin;
 mod http;
+mod keeping;
 mod link;
 mod pass;
 mod quarantine;

@@ -1,12 +1,13 @@
 //! The worker's part that speaks with the other region: shipper, follower, fetch, return.
 
+use super::keeping::Keeping;
 use super::worker::{Place, stop};
 use ::gateway::Rejoin;
 use base::{BootTime, Epoch, Generation, MemberId, Position, Span};
 use dr::{Event, Query, Reign, ReturnPlan, Role};
 use replication::{
-    Body, Fetch, FetchAction, FetchPlan, FollowAction, Follower, Parcel, Route, ShipEvent,
-    ShipLimits, Shipper, serve_fetch,
+    Body, Compared, DIGEST_EVERY, DigestWatch, Error, Fetch, FetchAction, FetchPlan, FollowAction,
+    Follower, Parcel, Route, ShipEvent, ShipLimits, Shipper, answer_digest, serve_fetch,
 };
 use store::AccountStore;
 use store::log::Frame;
@@ -27,6 +28,8 @@ pub struct Shipping {
     lag: Option<BootTime>,
     told_lag: BootTime,
     rejoin: Option<Rejoin>,
+    keeping: Keeping,
+    digests: Option<DigestWatch>,
 }
 
 impl Shipping {
@@ -44,6 +47,8 @@ impl Shipping {
             lag: None,
             told_lag: BootTime::ZERO,
             rejoin: None,
+            keeping: Keeping::new(place),
+            digests: None,
         }
     }
 
@@ -72,6 +77,7 @@ impl Shipping {
                 place.gate.forget_secondary();
             }
             self.acked = None;
+            self.digests = None;
             self.shipper = wanted.map(|route| {
                 let secondary = route.secondary;
                 let mut shipper = Shipper::new(route, ShipLimits::default());
@@ -79,10 +85,14 @@ impl Shipping {
                     shipper.connected();
                 }
                 self.rejoin = Some(Rejoin::default());
+                let (account, me) = (place.account.clone(), place.me);
+                let (reign, every) = (shipper.route().reign, DIGEST_EVERY);
+                self.digests = Some(DigestWatch::new(account, me, reign, secondary, every));
                 shipper
             });
         }
         self.role = role.clone();
+        self.keeping.restart(role);
     }
 
     /// A connection stands.
@@ -92,6 +102,7 @@ impl Shipping {
         {
             shipper.connected();
         }
+        self.keeping.restart(&self.role);
         self.ship(place);
     }
 
@@ -120,6 +131,8 @@ impl Shipping {
             self.fetched(place, actions);
         }
         self.ship(place);
+        self.ask_digest(place);
+        self.keeping.turn(place, &self.role);
         if let Some((epoch, from, position)) = self.acked
             && now.since(self.told_acked) >= TELL
         {
@@ -186,7 +199,39 @@ impl Shipping {
                     self.fetched(place, actions);
                 }
             }
-            _ => tracing::debug!("a parcel that nobody here reads"),
+            Body::Keep { .. } | Body::Kept { .. } => {
+                self.keeping.receive(place, &self.role, parcel);
+            }
+            Body::DigestAsk { .. } => {
+                let digest = |seq| place.store.digest(seq);
+                if let Some(answer) = answer_digest(place.me, parcel, digest) {
+                    place.links.send(from, answer.encode());
+                }
+            }
+            Body::DigestAnswer { .. } => self.compared(place, parcel),
+        }
+    }
+
+    fn compared(&mut self, place: &Place, parcel: &Parcel) {
+        let now = place.clock.boot();
+        let compared = self.digests.as_mut().and_then(|watch| watch.receive(now, parcel));
+        match compared {
+            Some(Compared::Equal { at }) => {
+                tracing::debug!(account = %place.account, %at, "both digests agree");
+            }
+            Some(Compared::Differ { at, shards }) => {
+                tracing::error!(account = %place.account, %at, ?shards, "the copies differ");
+            }
+            None => {}
+        }
+    }
+
+    fn ask_digest(&mut self, place: &Place) {
+        let (Some(watch), Some(shipper)) = (&mut self.digests, &self.shipper) else { return };
+        let at = shipper.acked().seq.min(place.store.status().applied.seq);
+        let asked = watch.poll(place.clock.boot(), || place.store.digest(at));
+        if let Some(parcel) = asked {
+            place.links.send(shipper.route().secondary, parcel.encode());
         }
     }
 
@@ -240,6 +285,7 @@ impl Shipping {
             match action {
                 FollowAction::Append(frames) => {
                     let end = append(place, &frames);
+                    self.keeping.appended(&frames);
                     todo.extend(self.follower.appended(end));
                 }
                 FollowAction::Send { to, parcel } => place.links.send(to, parcel.encode()),
@@ -273,6 +319,7 @@ impl Shipping {
                 FetchAction::Send(parcel) => self.ask(place, &parcel),
                 FetchAction::Append(frames) => {
                     let end = append(place, &frames);
+                    self.keeping.appended(&frames);
                     if let Some((_, fetch)) = &mut self.fetch {
                         todo.extend(fetch.appended(place.clock.boot(), end));
                     }
@@ -292,22 +339,15 @@ impl Shipping {
         }
     }
 
-    /// Q3: exports what is behind the plan's `keep`, durably, then cuts it.
-    pub fn cut(&mut self, place: &Place, plan: &ReturnPlan) -> Result<Position, store::Error> {
-        let core = place.store.core();
-        let end = core.reader().durable();
-        if end == plan.keep {
-            return Ok(end);
-        }
-        let file = format!("{}/exports/{}-{}", place.account, end.epoch, end.seq);
-        let exported = core.export_tail(&plan.keep, &file)?;
-        core.rewind(&plan.keep, &exported)?;
-        Ok(core.reader().durable())
+    /// Q3: exports what is behind the plan's `keep`, durably, then cuts it. Gives the end.
+    pub fn cut(&mut self, place: &Place, plan: &ReturnPlan) -> Result<Position, Error> {
+        self.keeping.cut(place, plan)?;
+        Ok(place.store.core().reader().durable())
     }
 }
 
 /// Cluster generation: raised only by sole-survivor recovery, which this version does not offer.
-const GENERATION: Generation = Generation::new(1);
+pub const GENERATION: Generation = Generation::new(1);
 
 /// Bytes of the commits in a parcel, compressed as they are, without frame and head.
 fn payload_bytes(parcel: &Parcel) -> u64 {

@@ -66,6 +66,7 @@ fn account(region: &Region, view: &View) -> AccountStatus {
             told.digest_at = Some(digest.position.to_string());
             told.digest = Some(digest_text(&digest));
         }
+        told.quarantined = open.quarantined();
         if matches!(view.role, Role::Primary { secondary: Some(_), .. }) {
             told.lag_ms = Some(open.gate.lag().ms());
             told.rejoin = open.rejoin.lock().clone();

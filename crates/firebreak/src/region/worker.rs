@@ -9,6 +9,7 @@
 //! It decides nothing: the machine says what part the region has, the cores of `replication` say
 //! what follows from a parcel. What blocks, blocks this thread only, never a lease.
 
+use super::keeping;
 use super::link::Links;
 use super::shipping::Shipping;
 use ::gateway::Rejoin;
@@ -20,6 +21,7 @@ use dr::{Action, Event, Gate, Holder, Query, ReturnPlan, Role};
 use parking_lot::Mutex;
 use replication::{AccountGate, Parcel};
 use std::sync::Arc;
+use store::disk::Disk;
 use store::{Account, AccountStore, CommitKind, Status, Term};
 
 /// How often time passes for the worker though nothing happens.
@@ -59,6 +61,10 @@ pub struct Place {
     pub gate: Arc<AccountGate>,
     /// What the secondary's latest return took, for status.
     pub rejoin: Arc<Mutex<Option<Rejoin>>>,
+    /// The files of its folder.
+    pub disk: Arc<dyn Disk>,
+    /// What its log says of its quarantine.
+    pub quarantine: keeping::Shared,
     /// To other regions.
     pub links: Arc<Links>,
     /// To the machine.
@@ -329,7 +335,10 @@ impl Worker {
             Ok(end) => {
                 self.tell(Event::Returned { account: self.name(), epoch: plan.epoch, end });
             }
-            Err(error) => stop(&error),
+            Err(error) => {
+                tracing::error!(%error, "a return fails: stopping");
+                std::process::exit(EXIT_IO);
+            }
         }
     }
 

@@ -101,6 +101,12 @@ pub(super) fn encode(commit: &Commit) -> Result<Bytes, CommitError> {
     Ok(out.into())
 }
 
+/// The first field of the head.
+pub(super) fn kind(payload: &[u8]) -> Option<super::CommitKind> {
+    let head = payload.get(HEAD_AT..).filter(|_| payload[0] == VERSION)?;
+    postcard::take_from_bytes(head).ok().map(|(kind, _)| kind)
+}
+
 pub(super) fn decode(payload: &Bytes) -> Result<Commit, CommitError> {
     let bad = CommitError::Undecodable;
     let [version, a, b, c, d, ..] = payload[..] else {

@@ -26,6 +26,14 @@ pub enum CommitKind {
     Settings,
 }
 
+impl CommitKind {
+    /// The kind of a commit, from its payload and without the rest; `None` for what is no commit.
+    #[must_use]
+    pub fn of_payload(payload: &[u8]) -> Option<Self> {
+        codec::kind(payload)
+    }
+}
+
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
