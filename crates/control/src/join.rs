@@ -23,6 +23,7 @@ use tokio::sync::watch;
 const VERSION: u32 = 1;
 const LIMIT_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long an invitation stands.
 pub const TOKEN_LIFE: Span = Span::from_secs(24 * 3600);
 
@@ -113,6 +114,7 @@ enum Answer {
 }
 
 /// What a newcomer asks to be.
+#[derive(Clone, Debug)]
 pub struct Newcomer {
     /// Its name.
     pub name: MemberName,
@@ -138,7 +140,19 @@ pub struct Joined {
 
 /// Joins the cluster at `address` (the peer address of the authority's holder).
 pub async fn join(address: &str, token: &Token, newcomer: Newcomer) -> Result<Joined, Error> {
-    let work = join_now(address, token, newcomer);
+    let work = async {
+        loop {
+            match join_now(address, token, &newcomer).await {
+                // It may be starting; and while nothing was sent, the token is whole.
+                Err(Error::Connection { source, .. })
+                    if source.kind() == std::io::ErrorKind::ConnectionRefused =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                done => return done,
+            }
+        }
+    };
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(result) => result,
         Err(_) => {
@@ -148,14 +162,14 @@ pub async fn join(address: &str, token: &Token, newcomer: Newcomer) -> Result<Jo
     }
 }
 
-async fn join_now(address: &str, token: &Token, newcomer: Newcomer) -> Result<Joined, Error> {
+async fn join_now(address: &str, token: &Token, newcomer: &Newcomer) -> Result<Joined, Error> {
     let failed = |source| Error::Connection { address: address.to_owned(), source };
     let stream = TcpStream::connect(address).await.map_err(failed)?;
     let config = tls::joiner(token.ca_fingerprint)?;
     let connector = tokio_rustls::TlsConnector::from(config);
     let mut stream = connector.connect(tls::join_name(), stream).await.map_err(failed)?;
     let (key_pem, request_der) = request()?;
-    let Newcomer { name, kind, peer, serve, ship } = newcomer;
+    let Newcomer { name, kind, peer, serve, ship } = newcomer.clone();
     let secret = token.secret;
     let ask = Request { version: VERSION, secret, name, kind, peer, serve, ship, request_der };
     stream.write_all(&frame::encode(&ask)).await.map_err(failed)?;

@@ -3,7 +3,7 @@
 use super::keeping::Keeping;
 use super::worker::{Place, stop};
 use ::gateway::Rejoin;
-use base::{BootTime, Epoch, Generation, MemberId, Position, Span};
+use base::{BootTime, Epoch, Generation, MemberId, Position, Seq, Span};
 use dr::{Event, Query, Reign, ReturnPlan, Role};
 use replication::{
     Body, Compared, DIGEST_EVERY, DigestWatch, Error, Fetch, FetchAction, FetchPlan, FollowAction,
@@ -27,7 +27,8 @@ pub struct Shipping {
     told_acked: BootTime,
     lag: Option<BootTime>,
     told_lag: BootTime,
-    rejoin: Option<Rejoin>,
+    /// What the secondary's return took so far, and what it must reach, once that is known.
+    rejoin: Option<(Rejoin, Option<Seq>)>,
     keeping: Keeping,
     digests: Option<DigestWatch>,
 }
@@ -84,7 +85,7 @@ impl Shipping {
                 if place.links.is_open(secondary) {
                     shipper.connected();
                 }
-                self.rejoin = Some(Rejoin::default());
+                self.rejoin = Some((Rejoin::default(), None));
                 let (account, me) = (place.account.clone(), place.me);
                 let (reign, every) = (shipper.route().reign, DIGEST_EVERY);
                 self.digests = Some(DigestWatch::new(account, me, reign, secondary, every));
@@ -158,7 +159,7 @@ impl Shipping {
             match shipper.poll(now, &reader) {
                 Ok(Some(parcel)) => {
                     let bytes = parcel.encode();
-                    if let Some(rejoin) = &mut self.rejoin {
+                    if let Some((rejoin, _)) = &mut self.rejoin {
                         rejoin.bytes += bytes.len() as u64;
                         rejoin.delta_bytes += payload_bytes(&parcel);
                     }
@@ -252,12 +253,15 @@ impl Shipping {
                     place.gate.acked(epoch, position.seq);
                     place.store.core().set_mark(shipper.mark());
                     self.acked = Some((epoch, from, position));
-                }
-                ShipEvent::CaughtUp => {
-                    if let Some(rejoin) = self.rejoin.take() {
-                        *place.rejoin.lock() = Some(rejoin);
+                    if let Some((rejoin, target)) = &mut self.rejoin {
+                        let target = *target.get_or_insert(reader.durable().seq);
+                        if position.seq >= target {
+                            *place.rejoin.lock() = Some(std::mem::take(rejoin));
+                            self.rejoin = None;
+                        }
                     }
                 }
+                ShipEvent::CaughtUp => {}
                 ShipEvent::Diverged { end } => {
                     tracing::warn!(account = %place.account, %end, "the secondary must return first");
                 }
