@@ -208,7 +208,7 @@ impl Client {
         self.shared.writes_in_flight.fetch_sub(1, Ordering::Relaxed);
         let Some(answer) = answer.filter(|answer| answer.status < 300) else { return };
         self.shared.acknowledged_writes.fetch_add(1, Ordering::Relaxed);
-        if let (None, Some((id, _))) = (id, identity(&answer)) {
+        if let (None, (Some(id), _)) = (id, identity(&answer)) {
             if self.own.len() == OWN_RESOURCES {
                 self.own.pop_front();
             }
@@ -238,7 +238,7 @@ impl Client {
     async fn attempt(&mut self, request: &Request, key: Option<&str>) -> Option<Answer> {
         let sent_ms = self.now_ms();
         let answer = self.connection.send(request).await.ok();
-        let (id, version) = answer.as_ref().and_then(identity).unzip();
+        let (id, version) = answer.as_ref().map(identity).unwrap_or_default();
         let header = |name: &str| Some(answer.as_ref()?.header(name)?.to_owned());
         self.shared.history.push(Record {
             sent_ms,
@@ -268,16 +268,19 @@ impl Client {
     }
 }
 
-/// Id and version that a write's answer speaks of: from `Location`, else from URL and `ETag`.
-fn identity(answer: &Answer) -> Option<(String, String)> {
+/// Id and version that an answer speaks of: from `Location`, else from the body and the `ETag`.
+fn identity(answer: &Answer) -> (Option<String>, Option<String>) {
     if let Some(location) = answer.header("location") {
         let mut parts = location.rsplit('/');
-        let (version, history, id) = (parts.next()?, parts.next()?, parts.next()?);
-        return (history == "_history").then(|| (id.to_owned(), version.to_owned()));
+        if let (Some(version), Some("_history"), Some(id)) =
+            (parts.next(), parts.next(), parts.next())
+        {
+            return (Some(id.to_owned()), Some(version.to_owned()));
+        }
     }
-    let version = answer.header("etag")?.trim_start_matches("W/").trim_matches('"');
+    let version = answer.header("etag").map(|tag| tag.trim_start_matches("W/").trim_matches('"'));
     let shape: Identified = serde_json::from_slice(&answer.body).unwrap_or_default();
-    Some((shape.id?, version.to_owned()))
+    (shape.id, version.map(str::to_owned))
 }
 
 #[derive(Default, serde::Deserialize)]

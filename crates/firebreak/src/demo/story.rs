@@ -174,23 +174,22 @@ impl Story<'_> {
         self.east = Some(self.members.start("east", "region")?);
         self.wait("east to be in sync", |story| story.secondary_state("west", "in-sync"))?;
         self.report.rejoin.seconds = start.elapsed().as_secs_f64();
-        self.report.rejoin = Rejoin { seconds: start.elapsed().as_secs_f64(), ..self.rejoin()? };
         self.talk.event("east", "in sync, as the secondary");
         self.wait("compute routing to return home", Story::compute_is_home)?;
         self.talk.event("demo", "compute routing is home again");
+        self.wait("west to tell what the return took", Story::rejoin_is_told)?;
         self.breathe()
     }
 
     /// What the primary counted of the return.
-    fn rejoin(&self) -> anyhow::Result<Rejoin> {
-        let status = self.members.status()?;
-        let told = status.iter().find(|(name, _)| name == "west").context("west is silent")?;
-        let number = |key: &str| told.1["rejoin"][key].as_u64();
-        Ok(Rejoin {
-            bytes: number("bytes").context("status tells no bytes of the return")?,
-            delta_bytes: number("delta_bytes").context("status tells no difference")?,
-            seconds: 0.0,
-        })
+    fn rejoin_is_told(&mut self) -> anyhow::Result<bool> {
+        let Some(told) = self.told_by("west")? else { return Ok(false) };
+        let number = |key: &str| told["rejoin"][key].as_u64();
+        let (Some(bytes), Some(delta_bytes)) = (number("bytes"), number("delta_bytes")) else {
+            return Ok(false);
+        };
+        self.report.rejoin = Rejoin { bytes, delta_bytes, ..self.report.rejoin };
+        Ok(true)
     }
 
     /// 5. Home again, on command, under load.
