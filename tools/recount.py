@@ -60,9 +60,12 @@ class Service:
     def holds(self, record):
         base = self.parts.path.rstrip("/")
         name = record["id"] or record["url"].rsplit("/", 1)[-1]
-        status, body = self.get(f"{base}/Observation/{name}/_history/{record['version']}")
+        version = record["version"]
+        # A deletion of what is not there makes no version.
+        place = f"{name}/_history/{version}" if version else name
+        status, body = self.get(f"{base}/Observation/{place}")
         if record["method"] == "DELETE":
-            return status == 410
+            return status == 410 or (not version and status == 404)
         return status == 200 and hashlib.sha256(body).hexdigest() == record["body_sha256"]
 
 

@@ -14,8 +14,18 @@ pub struct Acknowledged {
     pub record: Record,
     /// Logical id.
     pub id: String,
-    /// The version it made; none for a deletion that names none.
+    /// The version it made; empty for a deletion that found nothing.
     pub version: String,
+}
+
+impl Acknowledged {
+    /// Where the service shows it. A deletion of what is not there makes no version.
+    fn place(&self) -> String {
+        match (self.version.as_str(), &self.id) {
+            ("", id) => format!("Observation/{id}"),
+            (version, id) => format!("Observation/{id}/_history/{version}"),
+        }
+    }
 }
 
 /// What became of the acknowledged writes.
@@ -67,8 +77,7 @@ pub async fn account_for(
         tasks.spawn(async move {
             let mut missing = Vec::new();
             for write in mine {
-                let path =
-                    format!("{base_path}/Observation/{}/_history/{}", write.id, write.version);
+                let path = format!("{base_path}/{}", write.place());
                 if !holds(&write, &connection.send(&Request::get(path)).await?) {
                     missing.push(write);
                 }
@@ -93,7 +102,7 @@ pub async fn account_for(
 /// Whether the service's answer is the very version that the client was told of.
 fn holds(write: &Acknowledged, answer: &Answer) -> bool {
     if write.record.method == "DELETE" {
-        return answer.status == 410;
+        return answer.status == 410 || (write.version.is_empty() && answer.status == 404);
     }
     answer.status == 200 && Some(sha256(&answer.body)) == write.record.body_sha256
 }
