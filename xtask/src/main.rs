@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod dictionary;
 mod gen_definitions;
+mod lab;
 mod load;
 mod setup;
 mod shell;
@@ -36,6 +37,9 @@ enum Verb {
     Load(load::Arguments),
     /// Trains the dictionary that bodies are compressed with, from the committed bundles.
     Dictionary,
+    /// Rehearses what an operator does, on this machine.
+    #[command(subcommand)]
+    Lab(lab::Arguments),
     /// Runs the simulator: random seeds, the replay of one, the power of its checkers.
     Sim(sim::Arguments),
     /// Names what tests need beyond Rust and a C compiler, and installs it.
@@ -52,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Gen(arguments) => gen_definitions::run(&arguments),
         Verb::Load(arguments) => load::run(&arguments),
         Verb::Dictionary => dictionary::run(),
+        Verb::Lab(arguments) => lab::run(&arguments),
         Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
     }
