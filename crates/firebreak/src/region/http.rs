@@ -87,6 +87,42 @@ async fn connection(
     }
 }
 
+/// Answers `/health/…` for load balancers, without TLS and without anything else.
+pub async fn serve_health(region: Arc<Region>, listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let region = region.clone();
+        tokio::spawn(async move {
+            let handler = service_fn(move |request: Request<Incoming>| {
+                let region = region.clone();
+                async move { Ok::<_, Infallible>(health(&region, request).await) }
+            });
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);
+            if let Err(error) = builder.serve_connection(TokioIo::new(stream), handler).await {
+                tracing::debug!(%error, "a probe's connection broke");
+            }
+        });
+    }
+}
+
+async fn health(region: &Arc<Region>, request: Request<Incoming>) -> Answer {
+    if request.uri().path().starts_with("/health/") {
+        let response = region.service.answer(request, Scheme::Http).await;
+        return response.map(|body| body.map_err(|never| match never {}).boxed());
+    }
+    own_name()
+}
+
+/// Reached under its own name by a client (DESIGN 4.4).
+fn own_name() -> Answer {
+    let text = "ask a gateway: a region is not asked under its own name";
+    json(StatusCode::FORBIDDEN, &serde_json::json!({ "error": text }))
+}
+
 async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Incoming>) -> Answer {
     let known = region.member.roster.borrow().by_id(caller.id).map(|member| member.kind);
     if known != Some(caller.kind) {
@@ -106,10 +142,7 @@ async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Incoming
     let passed = request.headers().contains_key(PASSED_HEADER);
     match (caller.kind, passed) {
         (Kind::Gateway, false) | (Kind::Region, true) => {}
-        _ => {
-            let text = "ask a gateway: a region is not asked under its own name";
-            return json(StatusCode::FORBIDDEN, &serde_json::json!({ "error": text }));
-        }
+        _ => return own_name(),
     }
     match pass::elsewhere(region, request.uri().path()) {
         Some(elsewhere) if passed => pass::misdirected(&elsewhere),

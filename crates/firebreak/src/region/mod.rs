@@ -24,6 +24,7 @@ use base::{Clock, MemberId, Position, Span};
 use control::{Kind, OsRng, SystemClock};
 use dr::{Holder, Mode, Policies, Request, Role};
 use service::{Service, Settings};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::AccountStore;
@@ -62,11 +63,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             .await
             .map_err(|source| control::Error::Connection { address: serve.to_string(), source })?;
         tracing::info!(name = %config.name, %serve, "region runs");
+        if let Some(listen) = &config.listen {
+            let health = bind(config::address(listen)?).await?;
+            tokio::spawn(http::serve_health(region.clone(), health));
+        }
         tokio::spawn(settle(region.clone(), config.clone()));
         http::serve(region.clone(), listener, process::stopped()).await
     })?;
     region.member.driver.stop();
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, control::Error> {
+    let failed = |source| control::Error::Connection { address: address.to_string(), source };
+    TcpListener::bind(address).await.map_err(failed)
 }
 
 fn start(config: &Config) -> anyhow::Result<Region> {
