@@ -34,7 +34,8 @@ pub fn run() -> Result<()> {
     ensure!(dictionary.len() >= 8, "zstd made no dictionary");
     dictionary[4..8].copy_from_slice(&DICTIONARY_ID.to_le_bytes());
     std::fs::write(OUT, &dictionary)?;
-    eprintln!("{OUT}: {} bytes from {} resources", dictionary.len(), samples.len());
+    let (bytes, count) = (dictionary.len(), samples.len());
+    crate::shell::talk(&format!("{OUT}: {bytes} bytes from {count} resources"));
     Ok(())
 }
 

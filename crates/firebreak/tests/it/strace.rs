@@ -54,7 +54,9 @@ pub fn read(trace: &str) -> Vec<Call> {
 
 fn classify(head: &str, tail: &str) -> Option<What> {
     let (name, rest) = head.split_once('(')?;
-    let object = rest.split_once('<')?.1.split(">,").next()?.split('>').next()?;
+    let object = rest.split_once('<')?.1;
+    let end = [">,", ">)", "> "].iter().filter_map(|end| object.find(end)).min();
+    let object = end.map_or(object.trim_end_matches('>'), |end| &object[..end]);
     let log = object.contains("/log/");
     let socket = object.starts_with("TCP:");
     let whole = format!("{head}{tail}");
@@ -142,6 +144,14 @@ mod tests {
         assert_eq!(calls.len(), 4);
         assert!(answered_too_early(&calls).is_empty());
         assert!(last_write_not_synced(&calls).is_empty());
+    }
+
+    #[test]
+    fn connections_are_told_apart() {
+        let calls = read(GOOD);
+        let name = "TCP:[127.0.0.1:1->127.0.0.1:2]".to_owned();
+        assert_eq!(calls[0].what, What::Request(name.clone()));
+        assert_eq!(calls[3].what, What::Success(name));
     }
 
     #[test]
