@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes of all requests' bodies that are held at one time.
+    pub bodies_bytes: usize,
     /// Depth of nesting of a JSON body.
     pub nesting: usize,
     /// Entries of a batch or transaction.
@@ -30,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 32 << 20,
+            bodies_bytes: 256 << 20,
             nesting: 64,
             bundle_entries: 10_000,
             url_bytes: 16 << 10,

@@ -1,43 +1,89 @@
 //! Reading a request's body within its limits.
 
-use crate::{Call, Error};
-use base::{ErrorKind, Limits};
+use crate::{Call, Error, Service};
+use base::ErrorKind;
 use bytes::{Bytes, BytesMut};
 use fhir::Resource;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
+use tokio::sync::SemaphorePermit;
 
-/// The whole body, refused by `Content-Length` before it is read when that is too long.
-pub async fn read<B>(headers: &HeaderMap, mut body: B, limits: &Limits) -> Result<Bytes, Error>
+/// A body, and the share it takes of the memory for bodies until it is dropped.
+pub struct Held<'a> {
+    /// The bytes.
+    pub bytes: Bytes,
+    _share: Option<SemaphorePermit<'a>>,
+}
+
+impl Held<'_> {
+    /// No body.
+    pub const EMPTY: Self = Self { bytes: Bytes::new(), _share: None };
+}
+
+/// Takes memory for bodies in steps of this many bytes.
+pub const SHARE_BYTES: usize = 1 << 10;
+
+/// The whole body, refused by `Content-Length` before it is read when that is too long, or more
+/// than there is room for now.
+pub async fn read<'a, B>(
+    service: &'a Service,
+    headers: &HeaderMap,
+    mut body: B,
+) -> Result<Held<'a>, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let limit = limits.body_bytes;
+    let limit = service.limits().body_bytes;
     let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let told: usize = told.and_then(|text| text.parse().ok()).unwrap_or(0);
     if told > limit {
         return Err(Error::BodyTooLong { limit });
     }
+    let mut share = None;
+    let mut taken = take(service, &mut share, 0, told)?;
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Error::BodyBrokeOff)?.into_data() else { continue };
-        if first.len() + whole.len() + data.len() > limit {
+        let len = first.len() + whole.len() + data.len();
+        if len > limit {
             return Err(Error::BodyTooLong { limit });
         }
+        taken = take(service, &mut share, taken, len)?;
         // Most bodies come in one piece, which is then not copied.
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
             if whole.is_empty() {
-                whole.reserve(told.max(first.len() + data.len()));
+                whole.reserve(told.max(len));
                 whole.extend_from_slice(&std::mem::take(&mut first));
             }
             whole.extend_from_slice(&data);
         }
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    let bytes = if whole.is_empty() { first } else { whole.freeze() };
+    Ok(Held { bytes, _share: share })
+}
+
+/// Raises a share from `taken` steps to what `len` bytes need; gives the steps then taken.
+fn take<'a>(
+    service: &'a Service,
+    share: &mut Option<SemaphorePermit<'a>>,
+    taken: u32,
+    len: usize,
+) -> Result<u32, Error> {
+    let busy = || Error::Full { limit: service.limits().bodies_bytes };
+    let needed = u32::try_from(len.div_ceil(SHARE_BYTES)).map_err(|_| busy())?;
+    if needed <= taken {
+        return Ok(taken);
+    }
+    let more = service.bodies().try_acquire_many(needed - taken).map_err(|_| busy())?;
+    match share {
+        Some(share) => share.merge(more),
+        None => *share = Some(more),
+    }
+    Ok(needed)
 }
 
 /// The body as a resource; its shape is checked, its definition not yet.

@@ -167,6 +167,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The bodies of all requests take all the memory there is for them.
+    #[error("all bodies at one time are more than the limit bodies_bytes of {limit}")]
+    Full {
+        /// The limit.
+        limit: usize,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -207,7 +213,9 @@ impl Error {
             }
             Self::Entry { error, .. } => error.kind(),
             Self::Contended => ErrorKind::Conflict,
-            Self::Busy { .. } => ErrorKind::Throttled { retry: Span::from_secs(1) },
+            Self::Busy { .. } | Self::Full { .. } => {
+                ErrorKind::Throttled { retry: Span::from_secs(1) }
+            }
             Self::Stopping => ErrorKind::Unavailable { retry: Span::from_secs(1) },
             Self::Gate(refusal) => refusal.kind(),
             Self::Store(error) => error.kind(),

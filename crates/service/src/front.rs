@@ -123,24 +123,24 @@ impl Service {
         let body = match request.interaction {
             Interaction::Create | Interaction::Update | Interaction::Bundle => {
                 check_body(headers)?;
-                body::read(headers, body, self.limits()).await?
+                body::read(self, headers, body).await?
             }
             Interaction::SearchForm => {
                 check_form(headers)?;
-                body::read(headers, body, self.limits()).await?
+                body::read(self, headers, body).await?
             }
-            _ => Bytes::new(),
+            _ => body::Held::EMPTY,
         };
         // The body may have taken long: the term that counts begins now.
         let term = account.gate.admit().map_err(Error::from)?;
         let preconditions = Preconditions::read(headers)?;
         let call = Call {
             prefer: Prefer::read(headers),
-            idempotency: idempotency::of_request(request.parts, &body)?,
+            idempotency: idempotency::of_request(request.parts, &body.bytes)?,
             preconditions,
             shared: Arc::new(Shared::new(Arc::clone(self), account, base, term)),
         };
-        let outcome = interact(&call, request, body).await;
+        let outcome = interact(&call, request, body.bytes.clone()).await;
         let answered = settle(&call, outcome).await?;
         Ok(answered.into_response())
     }

@@ -15,8 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// How long a client may take for its headers, and a TLS handshake.
-const HEADER_WAIT: Duration = Duration::from_secs(30);
+/// How long a client may take for its headers, a TLS handshake, or between two requests: longer
+/// than pools of clients keep an idle connection (90 s), so that none meets a closing one.
+const HEADER_WAIT: Duration = Duration::from_secs(100);
 /// How long to wait before accepting again when the machine is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -1,6 +1,6 @@
 //! The accounts served, the settings they share, and the ids minted for them.
 
-use crate::{Account, interaction::capabilities};
+use crate::{Account, body::SHARE_BYTES, interaction::capabilities};
 use base::{AccountName, Clock, Limits, ResourceId, Rng, Span, Stamp};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -36,6 +36,8 @@ pub struct Service {
     rng: Mutex<Box<dyn Rng>>,
     /// Requests worked on.
     slots: Semaphore,
+    /// Memory for bodies, in steps of [`SHARE_BYTES`].
+    bodies: Semaphore,
     /// Bundles whose preparation uses several cores, one at a time for each core.
     preparing: Semaphore,
     stopping: AtomicBool,
@@ -54,6 +56,9 @@ impl Service {
         Self {
             accounts: RwLock::default(),
             slots: Semaphore::new(settings.limits.concurrency),
+            bodies: Semaphore::new(
+                (settings.limits.bodies_bytes / SHARE_BYTES).min(Semaphore::MAX_PERMITS),
+            ),
             preparing: Semaphore::new(cores),
             settings,
             started: clock.wall(),
@@ -115,6 +120,11 @@ impl Service {
     /// Places for requests worked on at one time.
     pub(crate) fn slots(&self) -> &Semaphore {
         &self.slots
+    }
+
+    /// Memory for bodies.
+    pub(crate) fn bodies(&self) -> &Semaphore {
+        &self.bodies
     }
 
     /// Places for bundles being prepared.

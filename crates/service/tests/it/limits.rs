@@ -30,6 +30,16 @@ async fn bodies_urls_bundles_and_nesting_are_bounded() {
 }
 
 #[tokio::test]
+async fn all_bodies_together_are_bounded() {
+    let bed = Bed::with(Limits { bodies_bytes: 4096, ..Limits::default() });
+    assert_eq!(bed.post("Patient", &patient(&"x".repeat(2000))).await.status, 201);
+    let full = bed.post("Patient", &patient(&"x".repeat(5000))).await;
+    assert_eq!((full.status, full.header("x-firebreak-applied")), (429, "no".into()));
+    assert!(diagnostics(&full).contains("bodies_bytes of 4096"));
+    assert_eq!(bed.post("Patient", &patient(&"x".repeat(2000))).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_page_is_bounded_however_much_is_asked_for() {
     let bed = Bed::with(Limits { page_entries: 3, page_entries_default: 2, ..Limits::default() });
     for _ in 0..5 {

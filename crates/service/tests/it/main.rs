@@ -10,3 +10,4 @@ mod limits;
 mod lists;
 mod metadata;
 mod socket;
+mod synthea;
