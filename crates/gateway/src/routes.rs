@@ -100,7 +100,11 @@ impl Routes {
         }
         let region = self.regions.entry(from).or_default();
         news |= region.avoid_until > now || region.heard.is_none();
-        (region.heard, region.avoid_until, region.pause) = (Some(now), now, Span::ZERO);
+        (region.avoid_until, region.pause) = (now, Span::ZERO);
+        // One that does not know yet whose its accounts are has not said which there are.
+        if report.accounts.iter().all(|told| told.primary.parse::<MemberId>().is_ok()) {
+            region.heard = Some(now);
+        }
         for told in &report.accounts {
             let (Ok(name), Ok(primary)) = (told.account.parse(), told.primary.parse()) else {
                 continue;
@@ -283,6 +287,10 @@ mod tests {
         assert!(matches!(routes.route(&other, NOW), Route::Wait(_)));
         routes.learn(EAST, &report(EAST, 1, EAST, true), NOW);
         assert!(matches!(routes.route(&other, NOW), Route::Wait(_)), "west was not heard");
+        let mut starting = report(WEST, 0, WEST, false);
+        starting.accounts[0].primary = String::new();
+        routes.learn(WEST, &starting, NOW);
+        assert!(matches!(routes.route(&other, NOW), Route::Wait(_)), "west has just started");
         routes.learn(WEST, &report(WEST, 1, EAST, false), NOW);
         assert_eq!(routes.route(&other, NOW), Route::NoSuchAccount);
     }

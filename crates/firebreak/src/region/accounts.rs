@@ -130,6 +130,16 @@ impl Accounts {
         self.open.read().get(name).cloned()
     }
 
+    /// The accounts that are open here or will be.
+    pub fn names(&self) -> Vec<AccountName> {
+        self.entries.lock().keys().cloned().collect()
+    }
+
+    /// Whether an account is here, but not open yet.
+    pub fn is_opening(&self, name: &AccountName) -> bool {
+        self.entries.lock().contains_key(name) && !self.open.read().contains_key(name)
+    }
+
     /// Makes sure that an account is open, or will be.
     pub fn expect(self: &Arc<Self>, name: &AccountName) {
         self.with(name, |_| {});
@@ -219,8 +229,9 @@ impl Accounts {
                         clock: accounts.clock.clone(),
                         lease: accounts.lease,
                     };
-                    accounts.open.write().insert(name, open.clone());
-                    (around.opened)(open);
+                    // Open only once the service has it: before, it would say that there is none.
+                    (around.opened)(open.clone());
+                    accounts.open.write().insert(name, open);
                     Worker::new(place).run(&todo);
                 }
                 Err(error) => {

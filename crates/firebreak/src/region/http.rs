@@ -144,6 +144,9 @@ async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Incoming
         (Kind::Gateway, false) | (Kind::Region, true) => {}
         _ => return own_name(),
     }
+    if pass::is_opening(region, request.uri().path()) {
+        return pass::opening();
+    }
     match pass::elsewhere(region, request.uri().path()) {
         Some(elsewhere) if passed => pass::misdirected(&elsewhere),
         Some(elsewhere) => pass::on(region, &elsewhere, request).await,

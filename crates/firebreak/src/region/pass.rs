@@ -17,10 +17,35 @@ pub struct Elsewhere {
     epoch: Epoch,
 }
 
+/// The account of a path.
+fn account(path: &str) -> Option<AccountName> {
+    path.strip_prefix('/').unwrap_or(path).split('/').next()?.parse().ok()
+}
+
+/// Whether the account of this path is here, but its log is not open yet.
+pub fn is_opening(region: &Region, path: &str) -> bool {
+    account(path).is_some_and(|account| region.accounts.is_opening(&account))
+}
+
+/// 503: the account is here, and soon open.
+pub fn opening() -> Answer {
+    let mut answer = outcome(StatusCode::SERVICE_UNAVAILABLE, "the account is being opened");
+    answer.headers_mut().insert(APPLIED_HEADER, HeaderValue::from_static("no"));
+    answer.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
+fn outcome(status: StatusCode, text: &str) -> Answer {
+    let outcome = object!({
+        "resourceType": "OperationOutcome",
+        "issue": [{ "severity": "error", "code": "transient", "diagnostics": text }],
+    });
+    json(status, &outcome)
+}
+
 /// Where the account of this path is served, if not here.
 pub fn elsewhere(region: &Region, path: &str) -> Option<Elsewhere> {
-    let first = path.strip_prefix('/').unwrap_or(path).split('/').next()?;
-    let account: AccountName = first.parse().ok()?;
+    let account = account(path)?;
     let views = region.member.driver.views().borrow().clone();
     let view = views.get(&account)?;
     let value = view.value.as_ref()?;
@@ -35,11 +60,7 @@ pub fn misdirected(elsewhere: &Elsewhere) -> Answer {
 }
 
 fn refuse(status: StatusCode, elsewhere: &Elsewhere, applied: &'static str, text: &str) -> Answer {
-    let outcome = object!({
-        "resourceType": "OperationOutcome",
-        "issue": [{ "severity": "error", "code": "transient", "diagnostics": text }],
-    });
-    let mut answer = json(status, &outcome);
+    let mut answer = outcome(status, text);
     let headers = answer.headers_mut();
     headers.insert(APPLIED_HEADER, HeaderValue::from_static(applied));
     headers.insert(EPOCH_HEADER, HeaderValue::from(elsewhere.epoch.get()));

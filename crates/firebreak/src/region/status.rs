@@ -16,13 +16,20 @@ pub fn tell(region: &Region) -> Status {
     let identity = &region.member.identity;
     let views = region.member.driver.views().borrow().clone();
     let members = region.member.roster.borrow().members.iter().map(member).collect();
+    let unread = region.accounts.names().into_iter().filter(|name| !views.contains_key(name));
+    let mut accounts: Vec<_> = views.values().map(|view| account(region, view)).collect();
+    accounts.extend(unread.map(|name| AccountStatus {
+        account: name.as_str().to_owned(),
+        role: "starting".to_owned(),
+        ..AccountStatus::default()
+    }));
     Status {
         id: identity.id.to_string(),
         name: identity.name.as_str().to_owned(),
         kind: identity.kind.name().to_owned(),
         boot: region.member.boot.to_string(),
         members,
-        accounts: views.values().map(|view| account(region, view)).collect(),
+        accounts,
     }
 }
 
