@@ -81,7 +81,7 @@ impl Shipping {
             self.digests = None;
             self.shipper = wanted.map(|route| {
                 let secondary = route.secondary;
-                let mut shipper = Shipper::new(route, ShipLimits::default());
+                let mut shipper = Shipper::new(route, limits());
                 if place.links.is_open(secondary) {
                     shipper.connected();
                 }
@@ -352,6 +352,12 @@ impl Shipping {
 
 /// Cluster generation: raised only by sole-survivor recovery, which this version does not offer.
 pub const GENERATION: Generation = Generation::new(1);
+
+/// A secondary that has not heard of the new epoch yet refuses its first batch, and clients wait
+/// for that batch: it is asked again soon.
+fn limits() -> ShipLimits {
+    ShipLimits { pause: Span::from_ms(20), ..ShipLimits::default() }
+}
 
 /// Bytes of the commits in a parcel, compressed as they are, without frame and head.
 fn payload_bytes(parcel: &Parcel) -> u64 {
