@@ -372,6 +372,7 @@ impl Acceptor {
         let in_range = renew.lease > Span::ZERO && renew.lease <= Timing::Calm.lease();
         let before = self.newest;
         let granted = heard && in_range && self.may_grant(now, renew.lease);
+        let mut covers = false;
         if granted {
             let until = now.boot + grantor_span(renew.lease);
             for account in &renew.accounts {
@@ -380,11 +381,13 @@ impl Acceptor {
                 {
                     let granted = register.granted.entry(from.member).or_default();
                     *granted = until.max(*granted);
+                    covers = true;
                 }
             }
         }
-        // L9: a ceiling is durable before the grant that carries it.
-        if renew.ceiling <= Stamp::from_ms(now.wall.ms() + CEILING_ABOVE_MS) {
+        // L9: a ceiling is durable before the grant that carries it. Only who acts raises it: else a
+        // secondary whose wall clock was far ahead for a moment could, once promoted, not stamp.
+        if covers && renew.ceiling <= Stamp::from_ms(now.wall.ms() + CEILING_ABOVE_MS) {
             self.newest.ceiling = self.newest.ceiling.max(renew.ceiling);
         }
         if self.newest != before {

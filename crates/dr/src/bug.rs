@@ -54,11 +54,13 @@ pub enum Bug {
     M1UnprovenInSync,
     /// P1: the secondary seals and proposes without asking whether the primary has grants.
     P1SealAtOnce,
+    /// Q1: whether a log holds a position is told by comparing (epoch, seq), not by its hash.
+    TuplePositions,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::QuorumOfOne,
         Self::AcceptorWithoutMemory,
         Self::NoReadPhase,
@@ -84,6 +86,7 @@ impl Bug {
         Self::E4FreshTail,
         Self::M1UnprovenInSync,
         Self::P1SealAtOnce,
+        Self::TuplePositions,
     ];
 }
 

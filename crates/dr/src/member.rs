@@ -79,6 +79,9 @@ pub struct Member {
     peers: BTreeMap<MemberId, Seen>,
     distrusted: BTreeSet<MemberId>,
     renew_at: BootTime,
+    /// L9: the ceiling of the latest renewal, and whether one was hurried since the regular one.
+    ceiling_asked: Stamp,
+    hurried: bool,
     watch_at: BootTime,
     round: u64,
     /// L10: nothing is said before the start counter is durable.
@@ -132,6 +135,8 @@ impl Member {
             peers: BTreeMap::new(),
             distrusted: BTreeSet::new(),
             renew_at: now.boot,
+            ceiling_asked: Stamp::ZERO,
+            hurried: false,
             watch_at: now.boot,
             round: 0,
             ready: false,
@@ -271,6 +276,11 @@ impl Member {
                 }
             }
             Message::Grant(grant) => {
+                // L9: a primary's ceiling rises by one answer and counts from the next: soon.
+                let low = grant.granted && grant.ceiling < self.ceiling_asked;
+                if low && !grant.accounts.is_empty() && !self.hurried {
+                    (self.hurried, step.renew_now) = (true, true);
+                }
                 self.holder.receive(step.now.boot, from.member, grant);
             }
             Message::Answer(answer) => self.answered(step, from.member, answer),
@@ -474,6 +484,7 @@ impl Member {
         if self.config.me.kind != PeerKind::Region || !due {
             return;
         }
+        self.hurried &= now < self.renew_at;
         self.renew_at = now + self.config.timing.renewal();
         // L8: the whole region is left out while its log device makes no progress.
         let listed = self.regions.iter().filter(|(_, region)| region.listed());
@@ -483,6 +494,7 @@ impl Member {
         let step_up = (step.now.wall.ms() / CEILING_STEP_MS + 2) * CEILING_STEP_MS;
         let above = self.regions.values().map(|region| region.stamps_above().ms()).max();
         let ceiling = Stamp::from_ms(step_up.max(above.unwrap_or(0) + CEILING_ROOM_MS));
+        self.ceiling_asked = ceiling;
         let to: Vec<MemberId> = self.config.members.iter().map(|peer| peer.id).collect();
         for to in to {
             let message = self.holder.renew(now, to, listed.clone(), ceiling);

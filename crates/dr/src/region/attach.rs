@@ -133,7 +133,8 @@ impl Region {
         attaching.end = end;
         let wrong = cx.config.bugs.has(Bug::Q1WrongDivergence);
         let cut = first_cut(&value, end, wrong);
-        if cut == end.seq {
+        let tuples = cx.config.bugs.has(Bug::TuplePositions);
+        if cut == end.seq || tuples {
             if wrong {
                 self.keep(cx, end);
             } else {

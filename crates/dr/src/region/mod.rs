@@ -20,7 +20,7 @@ mod setup;
 mod switchover;
 
 use crate::{
-    Acceptors, Action, Ballot, Change, Closed, Config, Event, Gate, Goal, Holder, Leaseholder,
+    Acceptors, Action, Ballot, Bug, Change, Closed, Config, Event, Gate, Goal, Holder, Leaseholder,
     Message, Now, Output, PeerKind, Query, Record, Reign, RequestId, Role, SecondaryState, Seen,
     Sender, TailAnswer, TailAsk, Value, Verdict, View,
 };
@@ -507,13 +507,13 @@ impl Region {
 
     fn looked_up(&mut self, cx: &mut Cx<'_>, query: Query, found: Option<Position>, end: Position) {
         if let Some((to, ask)) = self.tail_asks.remove(&query) {
-            let answer = TailAnswer {
-                number: ask.number,
-                account: ask.account,
-                holds: found.is_some_and(|it| same(it, ask.position)),
-                position: ask.position,
-                end,
-            };
+            let at = ask.position;
+            // By the hash, which chains over all before: never by comparing epoch and seq.
+            let holds = found.is_some_and(|it| same(it, at))
+                || cx.config.bugs.has(Bug::TuplePositions)
+                    && (at.epoch, at.seq) <= (end.epoch, end.seq);
+            let answer =
+                TailAnswer { number: ask.number, account: ask.account, holds, position: at, end };
             cx.out.push(Out::Output(Output::answer(to, Message::TailAnswer(answer))));
             return;
         }

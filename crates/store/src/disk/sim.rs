@@ -155,7 +155,7 @@ impl SimDisk {
         Ok(())
     }
 
-    /// Syncs that succeeded so far, of files and folders.
+    /// Syncs that succeeded so far, of files and folders; those that were a lie do not count.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.state.lock().syncs
@@ -510,8 +510,8 @@ impl File for SimFile {
             }
             if !state.lying {
                 content.sync();
+                state.syncs += 1;
             }
-            state.syncs += 1;
             Ok(())
         })
     }
