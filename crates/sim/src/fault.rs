@@ -117,6 +117,9 @@ pub fn plan(chance: &mut Chance, from: Moment, until: Moment) -> Vec<(Moment, Pl
         planned.push((from + Span::from_us(begin), Planned::Strike(fault)));
         planned.push((from + Span::from_us(end), Planned::Mend(fault)));
     }
+    if chance.happens(350_000) {
+        blow(chance, from, room, &mut planned);
+    }
     for (order, ppm) in [(Order::Switchover, 300_000), (Order::Failback, 150_000)] {
         if chance.happens(ppm) {
             let at = from + Span::from_us(chance.below(room));
@@ -124,6 +127,26 @@ pub fn plan(chance: &mut Chance, from: Moment, until: Moment) -> Vec<(Moment, Pl
         }
     }
     planned
+}
+
+/// A link between the regions fails, and soon after one of them: what makes tails.
+fn blow(chance: &mut Chance, from: Moment, room: u64, planned: &mut Vec<(Moment, Planned)>) {
+    let (east, west) = (Place::East, Place::West);
+    let link = chance.pick(&[FaultKind::CutLink, FaultKind::CutOneWay, FaultKind::Delay]);
+    let region = chance.pick(&[east, east, west]);
+    let (place, peer) = (region, region.other_region());
+    let first = Fault { kind: link, place, peer, amount: 2_000 };
+    let kinds = [FaultKind::Kill, FaultKind::PowerLoss, FaultKind::Isolate, FaultKind::Pause];
+    let kind = chance.pick(&kinds);
+    let second = Fault { kind, place: region, peer: region, amount: 0 };
+    let begin = chance.below(room * 7 / 10);
+    let then = begin + chance.between(100_000, 5_000_000);
+    let end = then + chance.between(500_000, 15_000_000);
+    let mut at = |us: u64, what| planned.push((from + Span::from_us(us.min(room)), what));
+    at(begin, Planned::Strike(first));
+    at(then, Planned::Strike(second));
+    at(end, Planned::Mend(second));
+    at(end + 500_000, Planned::Mend(first));
 }
 
 /// One fault, each kind equally likely, regions struck more often than the witness.

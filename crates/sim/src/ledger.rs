@@ -265,7 +265,6 @@ impl Ledger {
 
     /// A region's digest at its durable end.
     pub fn digest(&mut self, place: Place, position: Position, digest: Hash) {
-        self.durable(place, position);
         let key = (position.seq, position.hash);
         let (first, known) = *self.digests.entry(key).or_insert((place, digest));
         if first != place {
@@ -279,8 +278,13 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// The one who has a commit of an epoch first is its primary: it opens it.
-    fn durable(&mut self, place: Place, position: Position) {
+    /// A region opens an epoch: its commits are made there.
+    pub fn opens(&mut self, place: Place, epoch: Epoch) {
+        self.durable.entry(epoch).or_insert((place, Seq::ZERO));
+    }
+
+    /// What a region's disk has synced.
+    pub fn durable(&mut self, place: Place, position: Position) {
         let (maker, seq) = self.durable.entry(position.epoch).or_insert((place, position.seq));
         let (maker, before) = (*maker, *seq);
         if maker == place {

@@ -11,12 +11,15 @@ mod chance;
 mod client;
 mod clock;
 mod fault;
+mod flaw;
 mod gateway;
 mod ledger;
 mod machine;
 mod network;
 mod packet;
 mod place;
+#[cfg(feature = "planted")]
+mod power;
 mod process;
 mod run;
 mod scene;
@@ -34,12 +37,15 @@ pub use chance::Chance;
 pub use client::{Ask, Client, Deed, Habits, Reply, Told, Want, content_of};
 pub use clock::{DRIFT_PPM, EXACT_PPM, MachineClock, SiteClock};
 pub use fault::{Fault, FaultKind, Order, Planned, plan};
+pub use flaw::Flaw;
 pub use ledger::{
     Acknowledged, Actor, Checker, Found, FoundCommit, Issued, Ledger, RequestId, Seen, Subject,
     Violation,
 };
 pub use network::{Fate, Link, Network, Traffic};
 pub use place::Place;
+#[cfg(feature = "planted")]
+pub use power::{Finder, Found as FoundPlant, PLANTS, Plant, hunt};
 pub use run::{Batch, Report, run_batch, run_caught, run_seed, setup_of};
 pub use scene::Counts;
 pub use story::Story;

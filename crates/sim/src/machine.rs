@@ -2,10 +2,11 @@
 
 use crate::process::Process;
 use crate::scene::{Happening, Scene, Turn};
-use crate::{Chance, MachineClock, Moment, Place};
+use crate::{Chance, Flaw, MachineClock, Moment, Place, SiteClock};
 use base::{BootId, MemberId, Rng as _, Span};
 use dr::{Bugs, Config, Now, Peer, PeerKind, Record, RecordKey, Stored, Timing};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use store::disk::SimDisk;
 
 /// How long a sync takes on a good disk.
@@ -17,6 +18,8 @@ pub struct Machine {
     pub place: Place,
     /// Its clocks.
     pub clock: MachineClock,
+    /// The same, as the code under test reads them.
+    pub site: Arc<SiteClock>,
     /// Its disk.
     pub disk: SimDisk,
     /// The protocol's records that are durable, encoded.
@@ -63,6 +66,7 @@ impl Machine {
         let mut machine = Self {
             place,
             clock: MachineClock::new(boot_us),
+            site: Arc::default(),
             disk: SimDisk::new(),
             records: BTreeMap::new(),
             writing: VecDeque::new(),
@@ -143,9 +147,10 @@ impl Machine {
     }
 
     /// Starts a process.
-    pub fn start(&mut self, scene: &mut Scene, timing: Timing, bugs: Bugs) -> Process {
+    pub fn start(&mut self, scene: &mut Scene, timing: Timing, bugs: Bugs, flaw: Flaw) -> Process {
         self.life += 1;
         self.busy_until = scene.now();
+        self.site.show(&self.clock, scene.now());
         let boot = BootId::mint(&mut self.chance);
         let members = Place::MEMBERS.into_iter().map(peer).collect();
         let mut config = Config::new(peer(self.place), members, timing);
@@ -158,6 +163,7 @@ impl Machine {
                 Err(error) => panic!("a record does not decode: {error}"),
             })
             .collect();
-        Process::start(self, scene, config, boot, records)
+        self.disk.set_lying(flaw == Flaw::AckBeforeSync);
+        Process::start(self, scene, config, boot, records, flaw)
     }
 }

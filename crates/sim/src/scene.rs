@@ -6,6 +6,9 @@ use crate::{Agenda, Chance, Fate, Ledger, Moment, Network, Place, Trace};
 use base::{Rng as _, Span};
 use std::collections::BTreeMap;
 
+/// How long a connection takes to send again what was lost.
+const AGAIN: Span = Span::from_ms(200);
+
 /// Something that happens at its time.
 pub enum Happening {
     /// A message arrives.
@@ -49,8 +52,6 @@ pub enum Turn {
     Synced,
     /// A regular look at what waits.
     Look,
-    /// A tail was waited for long enough.
-    TailLate(u64),
 }
 
 /// What happened in a run, counted.
@@ -78,6 +79,8 @@ pub struct Scene {
     pub chance: Chance,
     /// Counts.
     pub counts: Counts,
+    /// When the latest piece of each connection arrives.
+    streams: BTreeMap<(Place, Place), Moment>,
 }
 
 impl Scene {
@@ -92,6 +95,7 @@ impl Scene {
             trace,
             chance,
             counts: Counts::default(),
+            streams: BTreeMap::new(),
         }
     }
     /// True time.
@@ -102,7 +106,10 @@ impl Scene {
     /// Gives a message to the network.
     pub fn send(&mut self, from: Place, to: Place, packet: Packet) {
         let now = self.now();
-        let fate = self.network.send(from, to, now);
+        let fate = match self.network.send(from, to, now) {
+            fate if !packet.is_stream() => fate,
+            fate => self.in_order(from, to, fate),
+        };
         self.trace.note(now, || {
             let lost = if fate == Fate::Lost { " (lost)" } else { "" };
             format!("{from:9} → {to:9} {packet:?}{lost}")
@@ -116,6 +123,18 @@ impl Scene {
             }
         }
     }
+    /// On a connection nothing is lost by chance, only sent again and late; a cut loses it.
+    fn in_order(&mut self, from: Place, to: Place, fate: Fate) -> Fate {
+        let arrives = match fate {
+            Fate::Lost if self.network.is_cut(from, to) => return Fate::Lost,
+            Fate::Lost => self.now() + AGAIN,
+            Fate::Once(at) | Fate::Twice(at, _) => at,
+        };
+        let latest = self.streams.entry((from, to)).or_default();
+        *latest = arrives.max(*latest);
+        Fate::Once(*latest)
+    }
+
     /// Notes a line of somebody's.
     pub fn note(&mut self, place: Place, line: impl FnOnce() -> String) {
         let now = self.now();

@@ -1,97 +1,188 @@
-//! Requests in a region: admitted by the gate, written, and answered when the gate allows it.
+//! Requests in a region, in the service's order: admitted by the real gate, written or read by
+//! the real committer, held until acknowledgeable, checked last, answered.
 
-use crate::account::{Commit, row};
+use crate::account::{Told as Done, content_of_body, read_of, write_of};
 use crate::client::{Ask, Reply, Told, Want};
 use crate::ledger::{Acknowledged, Actor, Seen};
-use crate::machine::{Machine, place_of};
+use crate::machine::{member_id, place_of};
 use crate::packet::Packet;
-use crate::process::{Process, account_name};
+use crate::process::Process;
 use crate::scene::Scene;
 use crate::{Place, RequestId};
-use base::{BootTime, Epoch, Fork, Hash, Position, Seq, Span, Stamp, VersionId};
-use dr::{Acks, Closed, Gate, Role, Term};
+use base::{Hash, Position, Seq, Stamp, VersionId};
+use dr::Role;
+use parking_lot::Mutex;
+use replication::{Durability, Gate as _, Refusal, Term};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use store::{Applied, Committed, Guard, Refused};
 
-/// How long an answer may wait for its position to become acknowledgeable.
-const WAIT: Span = Span::from_ms(8000);
-
-/// An answer that waits.
-#[derive(Clone, Copy, Debug)]
-struct Waiter {
+/// A request under way.
+struct Pending {
     ask: Ask,
     to: Place,
-    epoch: Epoch,
-    until: BootTime,
-    /// The highest position that the answer depends on.
-    depends: Seq,
+    term: Term,
+    /// Whether it may have changed something.
+    written: bool,
     answer: Answer,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Answer {
+    None,
     Done { position: Position, version: VersionId, stamp: Stamp },
     Shown(Option<(VersionId, Hash)>),
     Precondition,
 }
 
+type Allowed = Arc<Mutex<Vec<(u64, Result<Durability, Refusal>)>>>;
+
 /// Requests under way.
 #[derive(Default)]
 pub struct Serving {
-    waiters: Vec<Waiter>,
-    fork: Fork,
+    number: u64,
+    pending: BTreeMap<u64, Pending>,
+    allowed: Allowed,
     /// Requests passed on to the primary, and for whom.
     passed: BTreeMap<(RequestId, u32), Place>,
 }
 
 impl Serving {
-    /// New versions carry this fork.
-    pub const fn begin_epoch(&mut self, fork: Fork) {
-        self.fork = fork;
+    /// Whether the committer owes anybody an answer.
+    #[must_use]
+    pub fn waits_for_the_store(&self) -> bool {
+        self.pending.values().any(|pending| matches!(pending.answer, Answer::None))
     }
 }
 
 impl Process {
-    /// The term in which this region acts now, if it does.
-    #[must_use]
-    pub fn term(&self, machine: &Machine, scene: &Scene) -> Option<Term> {
-        match self.gate {
-            Gate::Open(term) if machine.clock.boot(scene.now()) < term.valid_until => Some(term),
-            _ => None,
-        }
-    }
-
     /// Who acts here, for the checkers: it would pass the last check now.
     #[must_use]
-    pub fn actor(&self, machine: &Machine, scene: &Scene) -> Option<Actor> {
-        let term = self.term(machine, scene)?;
-        let acts = !matches!(term.acks, Acks::Nothing);
-        acts.then_some(Actor { place: self.place, boot: term.boot, epoch: term.epoch })
+    pub fn actor(&self) -> Option<Actor> {
+        let dr::Gate::Open(open) = self.gate else { return None };
+        let term = Term { member: member_id(self.place), boot: open.boot, epoch: open.epoch };
+        self.gates.check_last(&term).ok().map(|()| self.actor_of(&term))
+    }
+
+    const fn actor_of(&self, term: &Term) -> Actor {
+        Actor { place: self.place, boot: term.boot, epoch: term.epoch }
     }
 
     /// An attempt comes.
-    pub fn ask(&mut self, machine: &mut Machine, scene: &mut Scene, from: Place, ask: Ask) {
-        let admitted = self.term(machine, scene).filter(|term| term.admits);
-        let Some(term) = admitted else {
-            if !self.pass_on(scene, from, ask) {
-                let told = self.refusal();
-                self.reply(scene, from, &ask, told);
+    pub fn ask(&mut self, scene: &mut Scene, from: Place, ask: Ask) {
+        let term = match self.gates.admit() {
+            Ok(term) => term,
+            Err(refusal) => {
+                if !self.pass_on(scene, from, ask) {
+                    let told = self.refusal(refusal);
+                    self.reply(scene, from, &ask, told);
+                }
+                return;
             }
-            return;
         };
-        let Some((depends, answer)) = self.work(machine, scene, &ask, &term) else {
-            self.reply(scene, from, &ask, Told::NotApplied);
-            return;
+        self.serving.number += 1;
+        let number = self.serving.number;
+        let written = ask.want != Want::Read;
+        let pending = Pending { ask, to: from, term, written, answer: Answer::None };
+        self.serving.pending.insert(number, pending);
+        let Some(account) = &self.account else { return };
+        let guard = match ask.want {
+            Want::PutIfMatch(version) => Guard { if_match: Some(version), must_be_absent: false },
+            _ => Guard::default(),
         };
-        let until = machine.clock.boot(scene.now()) + WAIT;
-        let waiter = Waiter { ask, to: from, epoch: term.epoch, until, depends, answer };
-        self.serving.waiters.push(waiter);
+        if written {
+            account.submit(number, write_of(ask.request, ask.subject, guard));
+        } else {
+            match read_of(&account.core, ask.subject) {
+                Ok(shown) => {
+                    let seq = shown.as_ref().map_or(Seq::ZERO, |shown| shown.seq);
+                    let shown = shown.and_then(|it| Some((it.version, content_of_body(&it.body?))));
+                    self.wait(number, Answer::Shown(shown), seq);
+                }
+                Err(error) => self.fail(scene, &error),
+            }
+        }
     }
 
-    fn refusal(&self) -> Told {
-        match self.gate {
-            Gate::Closed { why: Closed::NotPrimary, .. } => {
-                let view = self.member.view(&account_name());
-                let value = view.and_then(|view| view.value);
+    /// Waits until an answer may be given.
+    fn wait(&mut self, number: u64, answer: Answer, depends: Seq) {
+        if let Some(pending) = self.serving.pending.get_mut(&number) {
+            pending.answer = answer;
+            let allowed = self.serving.allowed.clone();
+            let done = Box::new(move |result| allowed.lock().push((number, result)));
+            self.gates.acknowledgeable(depends, done);
+        }
+    }
+
+    /// Takes what the committer told of clients' writes and of the region's own commits.
+    pub fn take_told(&mut self, scene: &mut Scene) {
+        let told = self.account.as_ref().map(crate::account::Account::take_told);
+        for told in told.unwrap_or_default() {
+            match told {
+                Done::Written(number, Ok(committed)) => self.written(number, &committed),
+                Done::Written(number, Err(refused)) => self.refused(scene, number, &refused),
+                Done::Opened(result) => self.opened(scene, result),
+                Done::Quarantined(kept) => self.quarantined(scene, kept),
+            }
+        }
+    }
+
+    fn written(&mut self, number: u64, committed: &Committed) {
+        let outcome = &committed.outcomes[0];
+        let (version, stamp) = (outcome.version, outcome.stamp);
+        let position = committed.position;
+        self.wait(number, Answer::Done { position, version, stamp }, position.seq);
+    }
+
+    fn refused(&mut self, scene: &mut Scene, number: u64, refused: &Refused) {
+        if let store::Error::VersionMismatch { .. } = refused.error {
+            self.wait(number, Answer::Precondition, refused.after);
+            return;
+        }
+        let Some(pending) = self.serving.pending.remove(&number) else { return };
+        scene.note(self.place, || format!("{} is refused: {}", pending.ask.request, refused.error));
+        let told = if refused.applied == Applied::No { Told::NotApplied } else { Told::Unknown };
+        self.reply(scene, pending.to, &pending.ask, told);
+    }
+
+    /// Answers what may be answered now: the last check comes here.
+    pub fn settle(&mut self, scene: &mut Scene) {
+        let allowed = std::mem::take(&mut *self.serving.allowed.lock());
+        for (number, result) in allowed {
+            let Some(pending) = self.serving.pending.remove(&number) else { continue };
+            let allowed = result.and_then(|_| self.gates.check_last(&pending.term));
+            let told = match allowed {
+                Ok(()) => self.answer(scene, &pending),
+                Err(_) if pending.written => Told::Unknown,
+                Err(refusal) => self.refusal(refusal),
+            };
+            self.reply(scene, pending.to, &pending.ask, told);
+        }
+    }
+
+    fn answer(&self, scene: &mut Scene, pending: &Pending) -> Told {
+        let at = scene.now();
+        let (actor, ask) = (self.actor_of(&pending.term), &pending.ask);
+        match pending.answer {
+            Answer::Done { position, version, stamp } => {
+                let ack = Acknowledged { at, actor, position, version, stamp };
+                scene.ledger.acknowledge(ask.request, ack);
+                Told::Done(version)
+            }
+            Answer::Shown(version) => {
+                let (subject, sent_at) = (ask.subject, ask.began);
+                scene.ledger.see(at, Seen { subject, sent_at, actor, version });
+                Told::Shown(version.map(|(version, _)| version))
+            }
+            Answer::Precondition => Told::Precondition,
+            Answer::None => unreachable!("only what has an answer waits for it"),
+        }
+    }
+
+    fn refusal(&self, refusal: Refusal) -> Told {
+        match refusal {
+            Refusal::NotPrimary { .. } => {
+                let value = self.view().and_then(|view| view.value);
                 Told::NotPrimary(value.map(|it| (it.reign.epoch.get(), it.primary.member)))
             }
             _ => Told::NotApplied,
@@ -118,134 +209,35 @@ impl Process {
         }
     }
 
+    fn reply(&self, scene: &mut Scene, to: Place, ask: &Ask, told: Told) {
+        let reply = Reply { request: ask.request, attempt: ask.attempt, told };
+        scene.send(self.place, to, Packet::Reply(reply));
+    }
+
     /// How this region stands, for gateways.
     #[must_use]
-    pub fn status(&self, machine: &Machine, scene: &Scene) -> gateway::Status {
+    pub fn status(&self) -> gateway::Status {
         let mut accounts = Vec::new();
-        if let Some(view) = self.member.view(&account_name())
+        if let Some(view) = self.view()
             && let Some(value) = view.value
         {
-            let open = self.term(machine, scene).is_some_and(|term| term.admits);
             accounts.push(gateway::AccountStatus {
-                account: account_name().to_string(),
+                account: view.account.to_string(),
                 generation: value.reign.generation.get(),
                 epoch: value.reign.epoch.get(),
-                open,
+                open: self.gates.admit().is_ok(),
                 primary: value.primary.member.to_string(),
                 compute: view.compute.map(|member| member.to_string()),
                 ..gateway::AccountStatus::default()
             });
         }
         gateway::Status {
-            id: crate::machine::member_id(self.place).to_string(),
+            id: member_id(self.place).to_string(),
             name: self.place.name().to_owned(),
             kind: "region".to_owned(),
             boot: self.boot.to_string(),
             members: Vec::new(),
             accounts,
         }
-    }
-
-    /// Does the work of a request; `None` when no stamp is left below the ceiling.
-    fn work(
-        &mut self,
-        machine: &mut Machine,
-        scene: &mut Scene,
-        ask: &Ask,
-        term: &Term,
-    ) -> Option<(Seq, Answer)> {
-        let wall = machine.clock.wall(scene.now());
-        let account = self.account.as_mut()?;
-        let newest = account.newest.get(&ask.subject).copied();
-        let depends = newest.map_or(Seq::ZERO, |(_, seq)| seq);
-        if ask.want == Want::Read {
-            let shown = newest.map(|(row, _)| (row.version, row.content));
-            return Some((depends, Answer::Shown(shown)));
-        }
-        if let Some((row, position)) = account.by_request.get(&ask.request).copied() {
-            let (version, stamp) = (row.version, row.stamp);
-            return Some((position.seq, Answer::Done { position, version, stamp }));
-        }
-        if let Want::PutIfMatch(version) = ask.want
-            && newest.is_none_or(|(row, _)| row.version != version)
-        {
-            return Some((depends, Answer::Precondition));
-        }
-        let stamp = wall.max(account.stamp);
-        if stamp >= term.ceiling {
-            return None;
-        }
-        let version = account.next_version(ask.subject, self.serving.fork);
-        let row = row(ask.request, ask.subject, version, stamp);
-        let secondary = self.shipping.mark();
-        let appended = account.append(term.epoch, secondary, &[Commit::Write(row)]);
-        let position = appended.expect("the log appends")[0];
-        self.shipping.appended(position.seq, machine.clock.boot(scene.now()));
-        self.sync_soon(machine, scene);
-        Some((position.seq, Answer::Done { position, version, stamp }))
-    }
-
-    /// Answers what may be answered now, and gives up what never may.
-    pub fn settle(&mut self, machine: &mut Machine, scene: &mut Scene) {
-        if self.serving.waiters.is_empty() {
-            return;
-        }
-        let now = machine.clock.boot(scene.now());
-        let term = self.term(machine, scene);
-        let durable = self.account.as_ref().map_or(Seq::ZERO, |copy| copy.log.durable().seq);
-        let over = match self.gate {
-            Gate::Open(term) => Some(term.epoch),
-            Gate::Closed { .. } => None,
-        };
-        for waiter in std::mem::take(&mut self.serving.waiters) {
-            let same = term.filter(|term| term.epoch == waiter.epoch);
-            let allowed = same.is_some_and(|term| match term.acks {
-                Acks::Nothing => false,
-                Acks::Local => true,
-                Acks::Bounded { max_lag } => {
-                    self.shipping.waiting_since().is_none_or(|since| now.since(since) <= max_lag)
-                }
-            });
-            if allowed && waiter.depends <= durable {
-                let term = same.expect("it was allowed");
-                self.answer(scene, &waiter, &term);
-            } else if now >= waiter.until || over.is_some_and(|epoch| epoch != waiter.epoch) {
-                self.reply(scene, waiter.to, &waiter.ask, Told::Unknown);
-            } else {
-                self.serving.waiters.push(waiter);
-            }
-        }
-    }
-
-    fn answer(&self, scene: &mut Scene, waiter: &Waiter, term: &Term) {
-        let at = scene.now();
-        let actor = Actor { place: self.place, boot: term.boot, epoch: term.epoch };
-        let ask = &waiter.ask;
-        let told = match waiter.answer {
-            Answer::Done { position, version, stamp } => {
-                let ack = Acknowledged { at, actor, position, version, stamp };
-                scene.ledger.acknowledge(ask.request, ack);
-                Told::Done(version)
-            }
-            Answer::Shown(version) => {
-                let (subject, sent_at) = (ask.subject, ask.began);
-                scene.ledger.see(at, Seen { subject, sent_at, actor, version });
-                Told::Shown(version.map(|(version, _)| version))
-            }
-            Answer::Precondition => Told::Precondition,
-        };
-        self.reply(scene, waiter.to, ask, told);
-    }
-
-    /// What is in flight is answered `unknown` (Q2).
-    pub fn give_up_waiting(&mut self, scene: &mut Scene) {
-        for waiter in std::mem::take(&mut self.serving.waiters) {
-            self.reply(scene, waiter.to, &waiter.ask, Told::Unknown);
-        }
-    }
-
-    fn reply(&self, scene: &mut Scene, to: Place, ask: &Ask, told: Told) {
-        let reply = Reply { request: ask.request, attempt: ask.attempt, told };
-        scene.send(self.place, to, Packet::Reply(reply));
     }
 }

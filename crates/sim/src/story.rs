@@ -180,7 +180,6 @@ impl Story {
 
     /// The end of the readable log.
     fn tail(&self) -> String {
-        let lines: Vec<&str> = self.world.scene.trace.text().lines().collect();
-        lines[lines.len().saturating_sub(150)..].join("\n")
+        self.world.scene.trace.tail(2000)
     }
 }

@@ -28,6 +28,12 @@ impl Trace {
     pub fn text(&self) -> &str {
         &self.text
     }
+    /// The last lines.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        let all: Vec<&str> = self.text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
     /// The hash of all lines.
     #[must_use]
     pub fn hash(&self) -> Hash {

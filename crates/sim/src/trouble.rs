@@ -65,6 +65,11 @@ impl World {
                 self.end(place, false);
                 self.start_later(place, 20_000);
             }
+            FaultKind::PowerLoss if self.scene.chance.happens(500_000) => {
+                // In the middle of what it writes next.
+                let changes = self.scene.chance.below(12);
+                self.machines[place.index()].disk.cut_power_after(changes);
+            }
             FaultKind::PowerLoss => {
                 self.end(place, true);
                 let boot_us = self.scene.chance.below(5_000_000);
@@ -114,10 +119,15 @@ impl World {
             FaultKind::Isolate | FaultKind::Deafen => {
                 self.network().around(place, |link| link.cut = false);
             }
-            FaultKind::Kill | FaultKind::PowerLoss => self.start(place),
+            FaultKind::Kill => self.start(place),
+            FaultKind::PowerLoss => {
+                self.end(place, true);
+                self.start(place);
+            }
             FaultKind::Pause => self.resume(place),
             FaultKind::Drift => self.machines[place.index()].clock.set_rate(now, EXACT_PPM),
-            FaultKind::WallJump | FaultKind::GatewayKill => {}
+            FaultKind::WallJump => self.machines[place.index()].clock.jump_wall(-fault.amount),
+            FaultKind::GatewayKill => {}
             FaultKind::Loss => self.network().around(place, |link| link.loss_ppm = 0),
             FaultKind::Duplicate => self.network().around(place, |link| link.duplicate_ppm = 0),
             FaultKind::Reorder => self.network().around(place, |link| link.straggle_ppm = 0),

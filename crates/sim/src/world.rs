@@ -9,7 +9,9 @@ use crate::packet::Packet;
 use crate::process::{Process, account_name};
 use crate::scene::{Happening, Scene};
 use crate::transition::Watch;
-use crate::{Checker, Moment, Network, Outcome, Place, RequestId, Trace, Want, content_of, judge};
+use crate::{
+    Checker, Flaw, Moment, Network, Outcome, Place, RequestId, Trace, Want, content_of, judge,
+};
 use base::{Rng as _, Span};
 use dr::{Bugs, Event, Mode, Policies, Request, SecondaryState, Timing, Value};
 use std::collections::BTreeMap;
@@ -29,6 +31,8 @@ pub struct Setup {
     pub habits: Habits,
     /// Rules taken out.
     pub bugs: Bugs,
+    /// What is wrong on purpose around the protocol's machine.
+    pub flaw: Flaw,
     /// Whether to keep a readable log.
     pub traced: bool,
 }
@@ -44,10 +48,14 @@ impl Setup {
             clients: 6,
             habits: Habits::default(),
             bugs: Bugs::NONE,
+            flaw: Flaw::None,
             traced: false,
         }
     }
 }
+
+/// Things that may happen in one microsecond: more is a loop.
+const STANDSTILL: u32 = 20_000;
 
 /// Where a gateway is kept.
 pub(crate) const fn gateway_index(place: Place) -> usize {
@@ -72,6 +80,7 @@ pub struct World {
     subjects: u32,
     operator: u64,
     watch: Watch,
+    same_moment: u32,
 }
 
 impl World {
@@ -94,6 +103,7 @@ impl World {
             subjects: 0,
             operator: 0,
             watch: Watch::default(),
+            same_moment: 0,
         };
         for place in Place::MEMBERS {
             world.start(place);
@@ -114,6 +124,8 @@ impl World {
         let limit = self.scene.now() + Span::from_secs(60);
         let settled = self.run_until(limit, |world| world.is_settled());
         assert!(settled, "a new account gets in sync");
+        // Until gateways have asked around.
+        self.run_for(Span::from_ms(500));
     }
 
     /// Lets the clients begin.
@@ -164,20 +176,30 @@ impl World {
     ) {
         let machine = &mut self.machines[place.index()];
         if let Some(process) = &mut self.processes[place.index()] {
+            machine.site.show(&machine.clock, self.scene.now());
             act(process, machine, &mut self.scene);
-            if let Some(view) = process.member.view(&account_name()) {
+            if std::mem::take(&mut process.news)
+                && let Some(view) = process.view()
+            {
                 self.watch.look(&mut self.scene, place, &view);
             }
         }
-        self.watch_writers();
+        if self.processes[place.index()].as_ref().is_some_and(|process| process.failed) {
+            // The store has failed: the process stops, and the machine is found without power.
+            self.end(place, true);
+        }
+        if place != Place::Witness {
+            self.watch_writers();
+        }
     }
 
     fn watch_writers(&mut self) {
         let actors: Vec<Actor> = Place::REGIONS
             .into_iter()
             .filter_map(|place| {
-                let process = self.processes[place.index()].as_ref()?;
-                process.actor(&self.machines[place.index()], &self.scene)
+                let machine = &self.machines[place.index()];
+                machine.site.show(&machine.clock, self.scene.now());
+                self.processes[place.index()].as_ref()?.actor()
             })
             .collect();
         self.scene.ledger.acts(self.scene.now(), &actors);
@@ -189,8 +211,18 @@ impl World {
             if holds(self) {
                 return true;
             }
+            let before = self.scene.now();
             match self.scene.agenda.next_until(limit) {
-                Some(happening) => self.happen(happening),
+                Some(happening) => {
+                    self.same_moment =
+                        if before == self.scene.now() { self.same_moment + 1 } else { 0 };
+                    assert!(
+                        self.same_moment < STANDSTILL,
+                        "time stands still\n{}",
+                        self.scene.trace.tail(60)
+                    );
+                    self.happen(happening);
+                }
                 None => return holds(self),
             }
         }
@@ -302,7 +334,8 @@ impl World {
             return;
         }
         let machine = &mut self.machines[place.index()];
-        let process = machine.start(&mut self.scene, self.setup.timing, self.setup.bugs);
+        let process =
+            machine.start(&mut self.scene, self.setup.timing, self.setup.bugs, self.setup.flaw);
         self.processes[place.index()] = Some(process);
         self.with_process(place, |_, _, _| {});
     }
@@ -316,7 +349,7 @@ impl World {
     #[must_use]
     pub fn value(&self) -> Option<Value> {
         let running = self.processes.iter().flatten();
-        let values = running.filter_map(|process| process.member.view(&account_name())?.value);
+        let values = running.filter_map(|process| process.view()?.value);
         values.max_by_key(|value| (value.reign, value.version.counter))
     }
 
@@ -324,9 +357,9 @@ impl World {
     #[must_use]
     pub fn writer(&self) -> Option<Place> {
         Place::REGIONS.into_iter().find(|place| {
-            self.processes[place.index()].as_ref().is_some_and(|process| {
-                process.actor(&self.machines[place.index()], &self.scene).is_some()
-            })
+            let machine = &self.machines[place.index()];
+            machine.site.show(&machine.clock, self.scene.now());
+            self.processes[place.index()].as_ref().is_some_and(|it| it.actor().is_some())
         })
     }
 
@@ -339,14 +372,14 @@ impl World {
         let copies = [writer, other]
             .map(|place| self.processes[place.index()].as_ref().and_then(|p| p.account.as_ref()));
         let [Some(one), Some(two)] = copies else { return false };
-        let view = self.processes[writer.index()].as_ref().map(|p| p.member.view(&account_name()));
+        let view = self.processes[writer.index()].as_ref().map(|p| p.view());
         let at_home = view.flatten().is_some_and(|view| view.compute == Some(value.home));
         value.primary.member == member_id(writer)
             && value.secondary_state == SecondaryState::InSync
-            && one.log.end() == one.log.durable()
-            && one.log.durable() == two.log.durable()
+            && one.core.status().end == one.core.status().applied
+            && one.core.status().end == two.core.status().applied
             && at_home
-            && self.processes.iter().flatten().all(|process| process.has_no_exports())
+            && self.processes.iter().flatten().all(|process| process.shipping.has_no_exports())
     }
 
     /// Clients begin nothing any more; true once all interactions have an end.
@@ -372,14 +405,15 @@ impl World {
             return Outcome::default();
         }
         let writer = self.writer().expect("a settled world has a writer");
-        let found = |place: Place| {
+        let copy = |place: Place| {
             let process = self.processes[place.index()].as_ref().expect("it is settled");
-            let account = process.account.as_ref().expect("a region has a copy");
-            account.found().expect("the log reads")
+            process.account.as_ref().expect("a region has a copy")
         };
-        let (commits, copy) = (found(writer), found(writer.other_region()));
+        // The chain of hashes covers everything before.
+        let differ = copy(writer).positions() != copy(writer.other_region()).positions();
+        let commits = copy(writer).found();
         self.scene.ledger.judge(Checker::EqualCopies);
-        if commits != copy {
+        if differ {
             let text = "the two copies differ at the end".to_owned();
             self.scene.ledger.violate(Checker::EqualCopies, text);
         }
@@ -394,7 +428,7 @@ impl World {
             .iter()
             .flatten()
             .map(|process| {
-                let end = process.account.as_ref().map(|copy| copy.log.end().seq);
+                let end = process.account.as_ref().map(|copy| copy.core.status().end.seq);
                 format!("{}: {:?} {:?} end {end:?}", process.place, process.role, process.gate)
             })
             .collect();
