@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
-use crate::{lab, setup, shell};
+use crate::{setup, shell};
 use anyhow::bail;
 use std::time::Instant;
 
@@ -27,9 +27,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let start = Instant::now();
     shell::run("cargo", &command)?;
-    if arguments.package.is_empty() {
-        lab::run(&lab::Arguments::Install)?;
-    }
     shell::talk(&format!("all tests passed in {} s", start.elapsed().as_secs()));
     Ok(())
 }
