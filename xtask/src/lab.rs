@@ -19,19 +19,30 @@ const HOSTS: [&str; 3] = ["east", "west", "third"];
 /// Paths of the page that are a host's own.
 const PATHS: [&str; 3] = ["/etc/", "/var/lib/", "/usr/local/bin/"];
 
+/// Of each member's log, this much is shown when a step fails.
+const LOG_LINES: usize = 60;
+
 /// What the lab rehearses.
 #[derive(clap::Subcommand)]
 pub enum Arguments {
     /// Follows docs/operate/install.md on 127.0.0.2 to 127.0.0.4.
-    Install,
+    Install {
+        /// The `firebreak` to rehearse with (default: the debug build, made first).
+        #[arg(long)]
+        binary: Option<PathBuf>,
+    },
 }
 
 /// Rehearses.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments::Install = arguments;
-    shell::run("cargo", &["build", "--locked", "--package", "firebreak"])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    let binary = std::path::absolute(target.join("debug/firebreak"))?;
+    let Arguments::Install { binary } = arguments;
+    let binary = match binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => {
+            shell::run("cargo", &["build", "--locked", "--package", "firebreak"])?;
+            debug_binary()?
+        }
+    };
     let lab =
         Lab { root: std::env::temp_dir().join(format!("firebreak-lab-{}", std::process::id())) };
     lab.make(&binary)?;
@@ -46,6 +57,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ensure!(east.lines().count() == 1, "the first region was started more than once");
     shell::talk(&format!("{PAGE} holds, word by word, in {} s", start.elapsed().as_secs()));
     Ok(())
+}
+
+/// Where cargo puts `firebreak`.
+pub fn debug_binary() -> anyhow::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    Ok(std::path::absolute(target.join("debug/firebreak"))?)
 }
 
 struct Block {
@@ -129,6 +146,7 @@ impl Lab {
                 let start = Instant::now();
                 while let Err(error) = self.shell(host, &text) {
                     if start.elapsed() >= block.wait {
+                        self.say_logs();
                         let line = block.line;
                         return Err(error.context(format!("{PAGE}:{line} on {host}")));
                     }
@@ -139,6 +157,21 @@ impl Lab {
         }
         shell::talk(&format!("{PAGE}:{} on {host}", block.line));
         Ok(())
+    }
+
+    /// The last lines of what the members said, for whoever looks for the cause.
+    fn say_logs(&self) {
+        for host in HOSTS {
+            for instance in ["region", "witness", "gateway"] {
+                let file = self.host(host).join(format!("{instance}.log"));
+                let Ok(text) = std::fs::read_to_string(file) else { continue };
+                let lines: Vec<&str> = text.lines().collect();
+                let from = lines.len().saturating_sub(LOG_LINES);
+                for line in &lines[from..] {
+                    shell::talk(&format!("{host} {instance}: {line}"));
+                }
+            }
+        }
     }
 
     fn shell(&self, host: &str, text: &str) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
-use crate::{setup, shell};
+use crate::{lab, setup, shell};
 use anyhow::bail;
 use std::time::Instant;
 
@@ -27,6 +27,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let start = Instant::now();
     shell::run("cargo", &command)?;
+    if arguments.package.is_empty() {
+        // The tests of the package `firebreak` have built it.
+        lab::run(&lab::Arguments::Install { binary: Some(lab::debug_binary()?) })?;
+    }
     shell::talk(&format!("all tests passed in {} s", start.elapsed().as_secs()));
     Ok(())
 }

@@ -28,6 +28,8 @@ struct State {
     lag: Lag,
     /// The last epoch and boot that the gate was open in.
     last_term: Option<(Epoch, BootId)>,
+    /// What the secondary said last in an epoch that the gate was not open in yet.
+    early: Option<(Epoch, Seq)>,
     waiters: BTreeMap<(Seq, u64), Acknowledged>,
     replicated: BTreeMap<(Seq, u64), (BootTime, Acknowledged)>,
     next: u64,
@@ -51,6 +53,7 @@ impl AccountGate {
             gate,
             lag: Lag::default(),
             last_term: None,
+            early: None,
             waiters: BTreeMap::new(),
             replicated: BTreeMap::new(),
             next: 0,
@@ -78,6 +81,11 @@ impl AccountGate {
             // top of all before, is the first to wait.
             state.lag = Lag::default();
             state.last_term = after;
+            if let (Some((early, seq)), Some((epoch, _))) = (state.early.take(), after)
+                && early == epoch
+            {
+                state.lag.acked(seq);
+            }
         }
         calls.extend(state.wake(now));
         drop(state);
@@ -92,12 +100,18 @@ impl AccountGate {
     }
 
     /// The secondary said in `epoch`, by position and hash, that it holds all up to `seq` durably.
+    /// It counts in that epoch only, whether the gate is open at this moment or not: when nothing
+    /// more is written, nobody says it again.
     pub fn acked(&self, epoch: Epoch, seq: Seq) {
         let mut state = self.state.lock();
-        if !matches!(state.gate, dr::Gate::Open(term) if term.epoch == epoch) {
-            return;
+        match state.last_term {
+            Some((last, _)) if last == epoch => state.lag.acked(seq),
+            Some((last, _)) if last > epoch => return,
+            _ => {
+                state.early = Some((epoch, seq));
+                return;
+            }
         }
-        state.lag.acked(seq);
         let calls = state.wake(self.clock.boot());
         drop(state);
         call(calls);
@@ -106,7 +120,9 @@ impl AccountGate {
     /// The secondary is another, or its word does not count any more (M1).
     pub fn forget_secondary(&self) {
         let now = self.clock.boot();
-        self.state.lock().lag.forget(now);
+        let mut state = self.state.lock();
+        state.early = None;
+        state.lag.forget(now);
     }
 
     /// Lets time pass: ends waits that are over. Gives the moment of the next, if any.

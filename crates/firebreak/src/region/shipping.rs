@@ -158,6 +158,8 @@ impl Shipping {
         loop {
             match shipper.poll(now, &reader) {
                 Ok(Some(parcel)) => {
+                    let body = &parcel.head.body;
+                    tracing::debug!(account = %place.account, ?body, "sends");
                     let bytes = parcel.encode();
                     if let Some((rejoin, _)) = &mut self.rejoin {
                         rejoin.bytes += bytes.len() as u64;
@@ -180,6 +182,7 @@ impl Shipping {
             tracing::warn!(%from, "a parcel under another region's name is dropped");
             return;
         }
+        tracing::debug!(account = %place.account, %from, body = ?parcel.head.body, "received");
         match parcel.head.body {
             Body::Hello { .. } | Body::Batch { .. } => {
                 let actions = self.follower.receive(parcel);

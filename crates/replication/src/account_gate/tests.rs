@@ -66,6 +66,43 @@ fn nothing_is_admitted_before_the_machine_spoke() {
     assert!(matches!(gate.admit(), Err(Refusal::Changing { .. })));
 }
 
+fn closed(epoch: u64) -> dr::Gate {
+    dr::Gate::Closed { epoch: Epoch::new(epoch), why: Closed::NoLease }
+}
+
+/// A register that grows leaves the primary without a lease for a moment; the secondary says just
+/// then that it has all, and on an idle account never again.
+#[test]
+fn what_the_secondary_says_while_the_gate_is_closed_counts_when_it_opens_again() {
+    let table = Table::new(open(1, Acks::Local));
+    table.gate.durable(Seq::new(2));
+    table.gate.set(closed(1));
+    table.gate.acked(Epoch::new(1), Seq::new(2));
+    table.gate.set(bounded(1));
+    assert_eq!(table.gate.waiting_since(), None);
+    assert_eq!(table.ask(2).try_recv(), Ok(Ok(Durability::Replicated)));
+}
+
+#[test]
+fn what_the_secondary_says_before_the_gate_opens_counts_in_its_epoch_only() {
+    let table = Table::new(closed(2));
+    table.gate.acked(Epoch::new(2), Seq::new(5));
+    table.gate.set(bounded(2));
+    table.gate.durable(Seq::new(5));
+    assert_eq!(table.gate.waiting_since(), None);
+    table.gate.set(closed(2));
+    table.gate.acked(Epoch::new(2), Seq::new(6));
+    table.gate.set(bounded(3));
+    table.gate.durable(Seq::new(6));
+    assert_eq!(table.gate.acked_to(), Seq::ZERO);
+    assert!(table.gate.waiting_since().is_some());
+    table.gate.set(closed(3));
+    table.gate.acked(Epoch::new(3), Seq::new(7));
+    table.gate.forget_secondary();
+    table.gate.set(bounded(3));
+    assert_eq!(table.gate.acked_to(), Seq::ZERO);
+}
+
 #[test]
 fn in_async_an_answer_waits_only_when_the_bound_is_passed() {
     let table = Table::new(bounded(1));
