@@ -9,6 +9,7 @@ mod load;
 mod setup;
 mod shell;
 mod sim;
+mod soak;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,9 @@ enum Verb {
     Lab(lab::Arguments),
     /// Runs the simulator: random seeds, the replay of one, the power of its checkers.
     Sim(sim::Arguments),
+    /// Repeats what the test run shows in short: demos, kills, counts.
+    #[command(subcommand)]
+    Soak(soak::Arguments),
     /// Names what tests need beyond Rust and a C compiler, and installs it.
     Setup(setup::Arguments),
 }
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Dictionary => dictionary::run(),
         Verb::Lab(arguments) => lab::run(&arguments),
         Verb::Sim(arguments) => sim::run(&arguments),
+        Verb::Soak(arguments) => soak::run(&arguments),
         Verb::Setup(arguments) => setup::run(&arguments),
     }
 }

@@ -8,6 +8,8 @@ mod log;
 mod server;
 mod start;
 
+pub use server::Server;
+
 use crate::shell;
 use anyhow::bail;
 use std::path::PathBuf;

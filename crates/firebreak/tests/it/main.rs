@@ -1,5 +1,6 @@
 //! Tests of whole processes.
 
+mod damage;
 mod demo;
 mod durable;
 mod pages;
