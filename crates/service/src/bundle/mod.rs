@@ -56,12 +56,20 @@ async fn parse(call: &Call, body: Bytes) -> Result<Resource, Failure> {
         return Err(Error::NoBody.into());
     }
     let nesting = call.shared.service.limits().nesting;
-    let parsed = if body.len() < LARGE_BYTES {
-        Resource::parse(&body, nesting)
+    let bundle = if body.len() < LARGE_BYTES {
+        checked(&body, nesting)
     } else {
-        call.blocking(move |_| Resource::parse(&body, nesting)).await?
+        call.blocking(move |_| checked(&body, nesting)).await?
     };
-    parsed.map_err(|issues| Error::Issues { kind: ErrorKind::Invalid, issues }.into())
+    Ok(bundle?)
+}
+
+/// The bundle, itself as its definition asks; its entries' resources are checked one by one later.
+fn checked(body: &Bytes, nesting: usize) -> Result<Resource, Error> {
+    let issues = |kind| move |issues| Error::Issues { kind, issues };
+    let bundle = Resource::parse(body, nesting).map_err(issues(ErrorKind::Invalid))?;
+    bundle.validate_without_entries().map_err(issues(ErrorKind::Unprocessable))?;
+    Ok(bundle)
 }
 
 /// A refusal of the bundle by one of its elements.
