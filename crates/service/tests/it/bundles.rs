@@ -178,7 +178,8 @@ async fn entries_in_each_others_way_are_refused() {
         assert_eq!(answer.json()["resourceType"], "OperationOutcome");
     }
     assert_eq!(count(&bed, "Patient").await, 0);
-    let history = bed.post("", &bundle("history", &[])).await;
+    let entry = json!({"resource": patient("1")});
+    let history = bed.post("", &bundle("history", &[entry])).await;
     assert_eq!(history.status, 400);
     assert_eq!(bed.post("", &patient("1").to_string()).await.status, 400);
 }
