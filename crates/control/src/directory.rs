@@ -19,6 +19,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 const FORMAT: u32 = 1;
 
@@ -191,8 +192,13 @@ pub fn read_roster(path: &Path) -> Result<Roster, Error> {
     toml::from_str(&text).map_err(|_| Error::Corrupt { path: file, offset: 0 })
 }
 
-/// Keeps a roster.
+/// Keeps a roster, unless a newer one is kept: several threads keep what they learn.
 pub fn write_roster(path: &Path, roster: &Roster) -> Result<(), Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if read_roster(path).is_ok_and(|kept| kept.version > roster.version) {
+        return Ok(());
+    }
     let text = toml::to_string(roster).expect("plain fields always encode");
     write_whole(&path.join("roster.toml"), text.as_bytes())
 }

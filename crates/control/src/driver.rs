@@ -139,6 +139,12 @@ impl Driver {
         self.views.clone()
     }
 
+    /// What this member knows of every account now.
+    #[must_use]
+    pub fn known(&self) -> Arc<Views> {
+        self.views.borrow().clone()
+    }
+
     /// Ends the driver and its connections. Its leases run out by themselves.
     pub fn stop(&self) {
         let _ = self.local.send(Turn::Stop);

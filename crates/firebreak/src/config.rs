@@ -10,9 +10,11 @@ use dr::Timing;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "FIREBREAK_";
+/// Variables that are flags of verbs, not keys.
+const FLAGS: [&str; 2] = ["FIREBREAK_TOKEN", "FIREBREAK_CONFIG"];
 
 /// What the verbs that run a member take.
 #[derive(clap::Args)]
@@ -47,7 +49,8 @@ pub struct Config {
     /// Other addresses than those above to tell the cluster: for relays and translated networks.
     #[serde(default)]
     pub advertise: Advertise,
-    /// Gateways: the public address. Regions: an address for health probes, none by default.
+    /// Gateways, and a region alone: the public address. Regions: an address for health probes,
+    /// none by default.
     #[serde(default)]
     pub listen: Option<String>,
     /// Lease timing: `fast`, `standard` or `calm`; the same for all members.
@@ -116,38 +119,58 @@ fn default_log() -> String {
 impl Arguments {
     /// Reads the file and the environment. None: the configuration was printed, that is all.
     pub fn read(&self) -> anyhow::Result<Option<Config>> {
-        let config = Config::read(&self.config)?;
-        if self.dump_config {
-            let text = toml::to_string(&config).context("the configuration cannot be shown")?;
-            std::io::stdout().write_all(text.as_bytes())?;
-            return Ok(None);
-        }
-        Ok(Some(config))
+        Config::read(&self.config)?.unless_dumped(self.dump_config)
     }
 }
 
 impl Config {
     /// Reads a file, and what the environment overrides.
-    pub fn read(path: &std::path::Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        Self::layered(toml::Table::new(), Some(path), toml::Table::new())
+    }
+
+    /// Flags go before the environment, that before the file, that before what is built in.
+    pub fn layered(
+        built_in: toml::Table,
+        file: Option<&Path>,
+        flags: toml::Table,
+    ) -> anyhow::Result<Self> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+            None => String::new(),
+        };
         let overrides = std::env::vars()
-            .filter(|(name, _)| name.starts_with(PREFIX) && name != "FIREBREAK_TOKEN");
-        let config = Self::parse(&text, overrides)
-            .map_err(|error| Misconfigured(format!("{}: {error:#}", path.display())))?;
-        Ok(config)
+            .filter(|(name, _)| name.starts_with(PREFIX) && !FLAGS.contains(&name.as_str()));
+        Self::parse(built_in, &text, overrides, flags).map_err(|error| {
+            let of = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
+            let reason = format!("{error:#}").trim().replace('\n', " ");
+            Misconfigured(format!("{of}{reason}")).into()
+        })
     }
 
     fn parse(
+        mut table: toml::Table,
         text: &str,
         overrides: impl Iterator<Item = (String, String)>,
+        flags: toml::Table,
     ) -> anyhow::Result<Self> {
-        let mut table: toml::Table = text.parse()?;
+        table.extend(text.parse::<toml::Table>()?);
         for (name, value) in overrides {
             let path = name[PREFIX.len()..].to_lowercase();
             set(&mut table, &path, &value).with_context(|| name)?;
         }
+        table.extend(flags);
         Ok(table.try_into()?)
+    }
+
+    /// None: it was printed, that is all.
+    pub fn unless_dumped(self, dump: bool) -> anyhow::Result<Option<Self>> {
+        if dump {
+            let text = toml::to_string(&self).context("the configuration cannot be shown")?;
+            std::io::stdout().write_all(text.as_bytes())?;
+        }
+        Ok((!dump).then_some(self))
     }
 
     /// Where to listen for members.
@@ -165,6 +188,11 @@ impl Config {
         self.ship.as_deref().ok_or_else(|| missing("ship", self.kind))
     }
 
+    /// The public address.
+    pub fn listen(&self) -> anyhow::Result<&str> {
+        self.listen.as_deref().ok_or_else(|| missing("listen", self.kind))
+    }
+
     /// The addresses that the cluster is told, as the kind needs them.
     pub fn advertised(&self) -> anyhow::Result<Addresses> {
         let told = |other: &Option<String>, own: &str| other.clone().unwrap_or(own.to_owned());
@@ -177,6 +205,18 @@ impl Config {
             addresses.ship = told(&self.advertise.ship, self.ship()?);
         }
         Ok(addresses)
+    }
+
+    /// The same, for one that listens at `bound`: that is told where the port was left open.
+    pub fn advertised_at(&self, bound: Addresses) -> anyhow::Result<Addresses> {
+        let mut told = self.advertised()?;
+        let each = [&mut told.peer, &mut told.serve, &mut told.ship];
+        for (told, bound) in each.into_iter().zip([bound.peer, bound.serve, bound.ship]) {
+            if told.ends_with(":0") {
+                *told = bound;
+            }
+        }
+        Ok(told)
     }
 
     /// An error where the verb runs another kind than the file describes.
@@ -223,11 +263,12 @@ fn set(table: &mut toml::Table, path: &str, value: &str) -> anyhow::Result<()> {
 
 /// The address behind `host:port`.
 pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = text
+    let found = text
         .to_socket_addrs()
         .map_err(|error| Misconfigured(format!("address '{text}': {error}")))?;
     let none = || Misconfigured(format!("address '{text}' names no host"));
-    Ok(found.next().ok_or_else(none)?)
+    // `localhost` is both: the older one is everywhere.
+    Ok(found.min_by_key(SocketAddr::is_ipv6).ok_or_else(none)?)
 }
 
 #[cfg(test)]
@@ -238,7 +279,7 @@ mod tests {
 
     fn parse(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
         let owned = overrides.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        Config::parse(text, owned)
+        Config::parse(toml::Table::new(), text, owned, toml::Table::new())
     }
 
     #[test]

@@ -60,6 +60,9 @@ fn number(error: &anyhow::Error) -> u8 {
     if error.is::<::gateway::Error>() {
         return 71;
     }
+    if let Some(store) = error.downcast_ref::<store::Error>() {
+        return of_store(store);
+    }
     match error.downcast_ref::<Control>() {
         Some(Control::Locked(_)) => 73,
         Some(Control::NoIdentity { .. } | Control::WrongKind { .. }) => 66,
@@ -69,6 +72,16 @@ fn number(error: &anyhow::Error) -> u8 {
         Some(Control::Timeout { .. }) => 69,
         Some(Control::Connection { source, .. }) if source.kind() == ErrorKind::AddrInUse => 71,
         Some(Control::Connection { .. }) => 69,
+        _ => 1,
+    }
+}
+
+fn of_store(error: &store::Error) -> u8 {
+    use store::log::Error as Log;
+    match error {
+        store::Error::Log(Log::Io { .. } | Log::Full { .. } | Log::Poisoned) => 74,
+        store::Error::Corrupt { .. } | store::Error::Commit(_) => 65,
+        store::Error::Log(Log::Corrupt { .. } | Log::Format { .. }) => 65,
         _ => 1,
     }
 }

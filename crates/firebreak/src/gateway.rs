@@ -26,9 +26,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let (path, found) = (config.data.clone(), known.kind.name());
         return Err(control::Error::WrongKind { path, found, wanted: "gateway" }.into());
     }
-    let listen = config.listen.as_deref();
-    let listen = listen.ok_or_else(|| Misconfigured("a gateway needs the key 'listen'".into()))?;
-    let address = config::address(listen)?;
+    let address = config::address(config.listen()?)?;
     let tls = public_tls(&config, address)?;
     let setup = GatewaySetup {
         credentials: control::read_credentials(&config.data.join("tls"))?,

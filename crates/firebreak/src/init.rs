@@ -43,13 +43,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Made {
+/// A cluster that was made.
+pub struct Made {
     cluster: MemberId,
     member: MemberId,
     operator: PathBuf,
 }
 
-fn found(config: &Config) -> anyhow::Result<Made> {
+/// Makes a cluster of one region, with its authority and its operator.
+pub fn found(config: &Config) -> anyhow::Result<Made> {
     Directory::refuse_member(&config.data)?;
     let cluster = MemberId::mint(&mut OsRng);
     let (member, operator) = (MemberId::mint(&mut OsRng), MemberId::mint(&mut OsRng));

@@ -1,6 +1,7 @@
 //! `firebreak invite` and `firebreak join`: one more member, by a one-time token.
 
 use crate::config::{Addresses, Config};
+use crate::exit::Misconfigured;
 use crate::process;
 use base::MemberName;
 use control::{Directory, Kind, Newcomer, OsRng, SystemClock, Token};
@@ -12,8 +13,11 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct InviteArguments {
     /// The first region's configuration file.
-    #[arg(long, short)]
-    config: PathBuf,
+    #[arg(long, short, required_unless_present = "data")]
+    config: Option<PathBuf>,
+    /// Its data folder instead, as `firebreak serve` makes it without configuration.
+    #[arg(long, conflicts_with = "config")]
+    data: Option<PathBuf>,
     /// The newcomer's name.
     #[arg(long)]
     name: MemberName,
@@ -31,15 +35,26 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 /// Prints a token.
 pub fn invite(arguments: &InviteArguments) -> anyhow::Result<()> {
-    let config = Config::read(&arguments.config)?;
+    let data = match (&arguments.data, &arguments.config) {
+        (Some(data), _) => data.clone(),
+        (None, Some(file)) => Config::read(file)?.data,
+        (None, None) => {
+            return Err(Misconfigured("give --config or --data".to_owned()).into());
+        }
+    };
     let (name, kind) = (&arguments.name, arguments.kind);
-    let token = control::invite(&config.data, name, kind, &SystemClock, &mut OsRng)?.to_string();
+    let token = control::invite(&data, name, kind, &SystemClock, &mut OsRng)?.to_string();
+    let (own, roster) = (control::read_identity(&data)?.id, control::read_roster(&data)?);
+    let to = roster.by_id(own).map(|own| &own.peer);
     let mut out = std::io::stdout();
     if arguments.json {
-        let text = json!({ "token": token, "name": name.as_str(), "kind": kind.name() });
+        let text = json!({ "token": token, "name": name.as_str(), "kind": kind.name(), "to": to });
         writeln!(out, "{text}")?;
     } else {
         writeln!(out, "{token}")?;
+        if let Some(to) = to {
+            writeln!(std::io::stderr(), "the newcomer joins with --to {to}")?;
+        }
     }
     Ok(())
 }

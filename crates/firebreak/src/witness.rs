@@ -1,6 +1,6 @@
 //! `firebreak witness`: votes in registers, holds no patient data.
 
-use crate::config::{self, Arguments};
+use crate::config::Arguments;
 use crate::{member, process};
 use control::Kind;
 
@@ -9,10 +9,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.read()? else { return Ok(()) };
     config.expect(Kind::Witness)?;
     process::log_to_stderr(&config.log)?;
-    let address = config::address(config.peer()?)?;
     let hands = Box::new(|action| tracing::error!(?action, "a witness has no log"));
-    let member = member::start(&config, address, hands)?;
-    tracing::info!(name = %config.name, %address, "witness runs");
+    let member = member::start(&config, hands)?;
+    tracing::info!(name = %config.name, address = %member.address(), "witness runs");
     process::runtime()?.block_on(process::stopped());
     member.driver.stop();
     Ok(())

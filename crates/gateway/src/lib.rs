@@ -19,6 +19,7 @@ mod upstream;
 pub use error::Error;
 pub use exchange::{Applied, Ended, Exchange, Next, Repeat, Verdict};
 pub use hold::{HoldLimits, Holds};
+pub use proxy::prepare;
 pub use routes::{Reign, Route, Routes, Target};
 pub use server::{Gateway, GatewaySetup};
 pub use status::{

@@ -269,7 +269,7 @@ impl Proxy {
 }
 
 /// Makes a client's head ready to be passed on: no headers of the connection or of ours, a key.
-fn prepare(parts: &mut Parts, https: bool) {
+pub fn prepare(parts: &mut Parts, https: bool) {
     strip(&mut parts.headers);
     for name in &OURS {
         parts.headers.remove(name);

@@ -31,5 +31,5 @@ use call::Call;
 pub use error::Error;
 pub use front::{HttpResponse, Scheme};
 pub use idempotency::IDEMPOTENCY_KEY;
-pub use server::{Drained, serve};
+pub use server::{Answers, Drained, serve};
 pub use service::{Service, Settings};

@@ -1,13 +1,18 @@
-//! The service on a socket: HTTP/1.1 and HTTP/2, with or without TLS, and an orderly end.
+//! Requests from a socket: HTTP/1.1 and HTTP/2, with or without TLS, and an orderly end.
 
-use crate::{Scheme, Service};
+use crate::{HttpResponse, Scheme, Service};
 use base::Span;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// How long a client may take for its headers, a TLS handshake, or between two requests: longer
-/// than pools of clients keep an idle connection (90 s), so that none meets a closing one.
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client may take for its headers, or between two requests: longer than pools of
+/// clients keep an idle connection (90 s), so that none meets a closing one.
 const HEADER_WAIT: Duration = Duration::from_secs(100);
 /// How long to wait before accepting again when the machine is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -30,10 +37,54 @@ pub enum Drained {
     Cut,
 }
 
+/// What answers the requests of a listener.
+pub trait Answers: Send + Sync + 'static {
+    /// Who calls, as far as that is known before the first request.
+    type Caller: Copy + Send + Sync + 'static;
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// Who calls, by the certificates that the connection showed; `None` ends it.
+    fn caller(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<Self::Caller>;
+
+    /// Answers one request.
+    fn respond(
+        self: Arc<Self>,
+        caller: Self::Caller,
+        request: Request<Incoming>,
+        scheme: Scheme,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// No more requests will be answered; those under way are.
+    fn stop(&self);
+}
+
+impl Answers for Service {
+    type Caller = ();
+    type Body = Full<Bytes>;
+
+    fn caller(&self, _: Option<&[CertificateDer<'_>]>) -> Option<()> {
+        Some(())
+    }
+
+    async fn respond(
+        self: Arc<Self>,
+        (): (),
+        request: Request<Incoming>,
+        scheme: Scheme,
+    ) -> HttpResponse {
+        self.answer(request, scheme).await
+    }
+
+    fn stop(&self) {
+        Self::stop(self);
+    }
+}
+
 /// Serves until `stop` is ready; then takes no more connections or requests and waits up to
 /// `drain` for the answers under way.
-pub async fn serve(
-    service: Arc<Service>,
+pub async fn serve<A: Answers>(
+    service: Arc<A>,
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     stop: impl Future<Output = ()>,
@@ -69,30 +120,41 @@ pub async fn serve(
 }
 
 /// One connection, from its handshake to its end.
-async fn connection(
-    service: Arc<Service>,
+async fn connection<A: Answers>(
+    service: Arc<A>,
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
 ) {
     let Some(acceptor) = tls else {
-        return answer_all(service, stream, Scheme::Http, watcher).await;
+        let caller = service.caller(None);
+        return answer_all(service, caller, stream, Scheme::Http, watcher).await;
     };
-    match tokio::time::timeout(HEADER_WAIT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => answer_all(service, stream, Scheme::Https, watcher).await,
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let caller = service.caller(stream.get_ref().1.peer_certificates());
+            answer_all(service, caller, stream, Scheme::Https, watcher).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
 /// Answers the requests of one connection.
-async fn answer_all<S>(service: Arc<Service>, stream: S, scheme: Scheme, watcher: Watcher)
-where
+async fn answer_all<A, S>(
+    service: Arc<A>,
+    caller: Option<A::Caller>,
+    stream: S,
+    scheme: Scheme,
+    watcher: Watcher,
+) where
+    A: Answers,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handler = service_fn(move |request: hyper::Request<Incoming>| {
+    let Some(caller) = caller else { return };
+    let handler = service_fn(move |request: Request<Incoming>| {
         let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(service.answer(request, scheme).await) }
+        async move { Ok::<_, Infallible>(service.respond(caller, request, scheme).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);

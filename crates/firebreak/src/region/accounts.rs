@@ -14,9 +14,12 @@ use parking_lot::{Mutex, RwLock};
 use replication::{AccountGate, Parcel};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use store::disk::{Disk, RealDisk};
 use store::{Account, AccountStore, Engine};
+use tokio::sync::Notify;
 
 /// Where accounts are, below the data directory.
 const FOLDER: &str = "accounts";
@@ -37,6 +40,7 @@ pub struct Open {
     pub rejoin: Arc<Mutex<Option<Rejoin>>>,
     /// What its log says of its quarantine.
     pub quarantine: keeping::Shared,
+    followed: Arc<AtomicBool>,
     disk: Arc<dyn Disk>,
     applied: Arc<Mutex<(Seq, BootTime)>>,
 }
@@ -61,6 +65,7 @@ impl Open {
 struct Entry {
     gate: Arc<AccountGate>,
     work: Sender<Work>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What every account needs, known once the region runs.
@@ -69,8 +74,8 @@ pub struct Around {
     pub links: Arc<Links>,
     /// To the machine.
     pub driver: Driver,
-    /// Takes an account that is open.
-    pub opened: Box<dyn Fn(Open) + Send + Sync>,
+    /// Takes an account that is open, or why it cannot be opened: the process must stop then.
+    pub opened: Box<dyn Fn(anyhow::Result<Open>) + Send + Sync>,
 }
 
 /// All accounts of a region.
@@ -82,6 +87,8 @@ pub struct Accounts {
     entries: Mutex<BTreeMap<AccountName, Entry>>,
     open: RwLock<BTreeMap<AccountName, Open>>,
     around: Arc<OnceLock<Around>>,
+    /// One more account is open.
+    pub opened: Notify,
 }
 
 impl Accounts {
@@ -95,6 +102,7 @@ impl Accounts {
             entries: Mutex::default(),
             open: RwLock::default(),
             around: Arc::default(),
+            opened: Notify::new(),
         })
     }
 
@@ -137,12 +145,24 @@ impl Accounts {
 
     /// Whether an account is here, but not open yet.
     pub fn is_opening(&self, name: &AccountName) -> bool {
-        self.entries.lock().contains_key(name) && !self.open.read().contains_key(name)
+        !self.open.read().contains_key(name) && self.entries.lock().contains_key(name)
     }
 
     /// Makes sure that an account is open, or will be.
     pub fn expect(self: &Arc<Self>, name: &AccountName) {
         self.with(name, |_| {});
+    }
+
+    /// Ends the work and closes the stores, which makes durable what is queued.
+    pub fn close(&self) {
+        self.all(|| Work::Stop);
+        let threads: Vec<_> =
+            self.entries.lock().values_mut().filter_map(|entry| entry.thread.take()).collect();
+        for thread in threads {
+            // It may have panicked: then there is nothing left to wait for.
+            let _ = thread.join();
+        }
+        self.open.write().clear();
     }
 
     /// What the machine asks. On the driver's thread: sets gates at once, hands on the rest.
@@ -224,27 +244,28 @@ impl Accounts {
                         quarantine: open.quarantine.clone(),
                         disk: open.disk.clone(),
                         gate: kept,
+                        followed: open.followed.clone(),
                         links: around.links.clone(),
                         driver: around.driver.clone(),
                         clock: accounts.clock.clone(),
                         lease: accounts.lease,
                     };
                     // Open only once the service has it: before, it would say that there is none.
-                    (around.opened)(open.clone());
+                    (around.opened)(Ok(open.clone()));
                     accounts.open.write().insert(name, open);
+                    accounts.opened.notify_one();
                     Worker::new(place).run(&todo);
                 }
-                Err(error) => {
-                    tracing::error!(account = %name, error = format!("{error:#}"), "not opened");
-                    std::process::exit(worker::EXIT_IO);
-                }
+                Err(error) => (around.opened)(Err(error)),
             }
         });
-        if let Err(error) = started {
-            tracing::error!(%error, "no thread for an account: stopping");
-            std::process::exit(worker::EXIT_IO);
+        match started {
+            Ok(thread) => Entry { gate, work, thread: Some(thread) },
+            Err(error) => {
+                tracing::error!(%error, "no thread for an account: stopping");
+                std::process::exit(worker::EXIT_IO);
+            }
         }
-        Entry { gate, work }
     }
 
     fn open(
@@ -266,9 +287,14 @@ impl Accounts {
         let settings = store::Settings::default();
         let store = Account::open(place, settings, self.clock.clone(), &progress, failed)?;
         let gate_of = gate.clone();
+        let followed: Arc<AtomicBool> = Arc::default();
+        let follows = followed.clone();
         store.core().watch(Box::new(move |durable| {
             gate_of.durable(durable.seq);
-            let _ = work.send(Work::Durable);
+            // Without a secondary the worker's own turns are soon enough.
+            if follows.load(Ordering::Relaxed) {
+                let _ = work.send(Work::Durable);
+            }
         }));
         let end = store.status().durable;
         tracing::info!(account = %name, %end, "log open");
@@ -280,6 +306,7 @@ impl Accounts {
             gate: gate.clone(),
             rejoin,
             quarantine,
+            followed,
             disk,
             applied,
         })

@@ -1,120 +1,96 @@
-//! A region's HTTP over mutual TLS: gateways' requests, requests passed on by the other region,
-//! status, and operators' commands. Who asks is known by certificate, never by header.
+//! Who is answered at which of a region's listeners, and with what. Members of the cluster are
+//! known by certificate, never by header.
 
 use super::{Region, admin, pass, status};
-use ::gateway::{PASSED_HEADER, STATUS_PATH};
+use ::gateway::{PASSED_HEADER, STATUS_PATH, prepare};
 use bytes::Bytes;
-use control::{Kind, Purpose, Subject};
+use control::{Kind, Subject};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use service::Scheme;
-use std::convert::Infallible;
+use rustls::pki_types::CertificateDer;
+use service::{Answers, Scheme};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 /// What a region answers.
 pub type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
-const HANDSHAKE: Duration = Duration::from_secs(3);
-const HEADER_WAIT: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long answers under way may take once told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+/// A listener's purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests of gateways, requests passed on by the other region, status, commands.
+    Members,
+    /// Clients, where a region alone is its own gateway.
+    Clients,
+    /// Load balancers, that ask for health and nothing else.
+    Probes,
+}
 
-/// Serves until `stop` is ready.
-pub async fn serve(
-    region: Arc<Region>,
-    listener: TcpListener,
-    stop: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    let tls = control::server(&region.member.credentials, &[Purpose::Http])?;
-    let acceptor = TlsAcceptor::from(tls);
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (region, acceptor) = (region.clone(), acceptor.clone());
-                tokio::spawn(connection(region, stream, acceptor, graceful.watcher()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
+/// A listener of a region.
+pub struct Door {
+    /// Whose.
+    pub region: Arc<Region>,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller {
+    /// Someone of the cluster.
+    Member(Subject),
+    /// Anyone.
+    Client,
+    /// A load balancer.
+    Probe,
+}
+
+impl Answers for Door {
+    type Caller = Caller;
+    type Body = BoxBody<Bytes, hyper::Error>;
+
+    fn caller(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<Caller> {
+        match self.purpose {
+            Purpose::Clients => Some(Caller::Client),
+            Purpose::Probes => Some(Caller::Probe),
+            Purpose::Members => match control::peer(certificates) {
+                Ok(subject) => Some(Caller::Member(subject)),
+                Err(error) => {
+                    tracing::warn!(%error, "a caller is refused");
+                    None
+                }
+            },
         }
     }
-    drop(listener);
-    region.service.stop();
-    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
-    Ok(())
-}
 
-async fn connection(
-    region: Arc<Region>,
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    control::tune(&stream);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-        return;
-    };
-    let subject = match control::peer(stream.get_ref().1.peer_certificates()) {
-        Ok(subject) => subject,
-        Err(error) => return tracing::warn!(%error, "a caller is refused"),
-    };
-    let handler = service_fn(move |request: Request<Incoming>| {
-        let region = region.clone();
-        async move { Ok::<_, Infallible>(answer(&region, subject, request).await) }
-    });
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);
-    let connection = builder.serve_connection(TokioIo::new(stream), handler);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection broke");
-    }
-}
-
-/// Answers `/health/…` for load balancers, without TLS and without anything else.
-pub async fn serve_health(region: Arc<Region>, listener: TcpListener) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let region = region.clone();
-        tokio::spawn(async move {
-            let handler = service_fn(move |request: Request<Incoming>| {
-                let region = region.clone();
-                async move { Ok::<_, Infallible>(health(&region, request).await) }
-            });
-            let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT);
-            if let Err(error) = builder.serve_connection(TokioIo::new(stream), handler).await {
-                tracing::debug!(%error, "a probe's connection broke");
+    async fn respond(
+        self: Arc<Self>,
+        caller: Caller,
+        request: Request<Incoming>,
+        scheme: Scheme,
+    ) -> Answer {
+        let region = &self.region;
+        match caller {
+            Caller::Member(subject) => member(region, subject, request).await,
+            Caller::Client => client(region, request, scheme).await,
+            Caller::Probe if request.uri().path().starts_with("/health/") => {
+                here(region, request, scheme).await
             }
-        });
+            Caller::Probe => own_name(),
+        }
+    }
+
+    fn stop(&self) {
+        self.region.service.stop();
     }
 }
 
-async fn health(region: &Arc<Region>, request: Request<Incoming>) -> Answer {
-    if request.uri().path().starts_with("/health/") {
-        let response = region.service.answer(request, Scheme::Http).await;
-        return response.map(|body| body.map_err(|never| match never {}).boxed());
-    }
-    own_name()
+/// The service's own answer.
+async fn here(region: &Region, request: Request<Incoming>, scheme: Scheme) -> Answer {
+    let response = region.service.answer(request, scheme).await;
+    response.map(|body| body.map_err(|never| match never {}).boxed())
 }
 
 /// Reached under its own name by a client (DESIGN 4.4).
@@ -123,7 +99,21 @@ fn own_name() -> Answer {
     json(StatusCode::FORBIDDEN, &serde_json::json!({ "error": text }))
 }
 
-async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Incoming>) -> Answer {
+/// Reached under the public name.
+async fn client(region: &Region, mut request: Request<Incoming>, scheme: Scheme) -> Answer {
+    match pass::place(region, request.uri().path()) {
+        pass::Place::Here => here(region, request, scheme).await,
+        pass::Place::Opening => pass::opening(),
+        pass::Place::Elsewhere(elsewhere) => {
+            let (mut parts, body) = request.into_parts();
+            prepare(&mut parts, scheme == Scheme::Https);
+            request = Request::from_parts(parts, body);
+            pass::on(region, &elsewhere, request).await
+        }
+    }
+}
+
+async fn member(region: &Arc<Region>, caller: Subject, request: Request<Incoming>) -> Answer {
     let known = region.member.roster.borrow().by_id(caller.id).map(|member| member.kind);
     if known != Some(caller.kind) {
         tracing::warn!(id = %caller.id, "a caller that is not in the roster is refused");
@@ -144,18 +134,12 @@ async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Incoming
         (Kind::Gateway, false) | (Kind::Region, true) => {}
         _ => return own_name(),
     }
-    if pass::is_opening(region, request.uri().path()) {
-        return pass::opening();
-    }
-    match pass::elsewhere(region, request.uri().path()) {
-        Some(elsewhere) if passed => pass::misdirected(&elsewhere),
-        Some(elsewhere) => pass::on(region, &elsewhere, request).await,
-        None => {
-            let https = request.headers().get("x-forwarded-proto").is_some_and(|p| p == "https");
-            let scheme = if https { Scheme::Https } else { Scheme::Http };
-            let response = region.service.answer(request, scheme).await;
-            response.map(|body| body.map_err(|never| match never {}).boxed())
-        }
+    match pass::place(region, path) {
+        pass::Place::Opening => pass::opening(),
+        pass::Place::Elsewhere(elsewhere) if passed => pass::misdirected(&elsewhere),
+        pass::Place::Elsewhere(elsewhere) => pass::on(region, &elsewhere, request).await,
+        // How the client reached the gateway stands in a header.
+        pass::Place::Here => here(region, request, Scheme::Http).await,
     }
 }
 

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use control::{Credentials, Kind, Member, Purpose, Roster, Subject};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,27 +66,24 @@ pub struct Setup {
     pub me: MemberId,
     /// Its certificates.
     pub credentials: Credentials,
-    /// Where to listen.
-    pub listen: SocketAddr,
     /// Everyone.
     pub roster: watch::Receiver<Arc<Roster>>,
     /// Takes what comes; must not block.
     pub deliver: Deliver,
 }
 
-/// Binds, and runs shipping on a thread of its own.
-pub fn start(setup: Setup) -> anyhow::Result<Arc<Links>> {
+/// Runs shipping on a thread of its own; the listener must not block.
+pub fn start(setup: Setup, listener: std::net::TcpListener) -> anyhow::Result<Arc<Links>> {
     let links = Arc::new(Links::default());
-    let address = setup.listen;
-    let failed = move |source| control::Error::Connection { address: address.to_string(), source };
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
     let acceptor = TlsAcceptor::from(control::server(&setup.credentials, &[Purpose::Shipping])?);
     let connector = TlsConnector::from(control::client(&setup.credentials, Purpose::Shipping)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let kept = links.clone();
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
     let work = async move {
-        let listener = TcpListener::from_std(listener).expect("it does not block");
         let setup = Arc::new(setup);
         tokio::join!(listen(setup.clone(), listener, acceptor), dial_all(setup, kept, connector));
     };

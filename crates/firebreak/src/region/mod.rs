@@ -15,23 +15,32 @@ mod shipping;
 mod status;
 mod worker;
 
-use crate::config::{self, Arguments, Config};
+use self::http::{Door, Purpose};
+use crate::config::{self, Addresses, Arguments, Config};
 use crate::member::{self, Member};
-use crate::process;
+use crate::{gateway, init, process};
 use ::gateway::{Resolve, Upstream};
 use accounts::{Accounts, Around};
-use base::{Clock, MemberId, Position, Span};
+use anyhow::Context;
+use base::{AccountName, Clock, MemberId, Position, Span};
 use control::{Kind, OsRng, SystemClock};
 use dr::{Holder, Mode, Policies, Request, Role};
-use service::{Service, Settings};
-use std::net::SocketAddr;
+use replication::Gate as _;
+use service::{Drained, Service, Settings};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::AccountStore;
-use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// How often what is to be done once is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long answers under way may take once it is told to stop.
+const DRAIN: Span = Span::from_secs(4);
+/// How long closing the stores may take then; the next start does what is left.
+const CLOSE: Duration = Duration::from_millis(900);
 
 /// A region at work.
 pub struct Region {
@@ -52,41 +61,134 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.read()? else { return Ok(()) };
     config.expect(Kind::Region)?;
     process::log_to_stderr(&config.log)?;
-    let serve = config::address(config.serve()?)?;
+    work(&config, None)
+}
+
+/// Runs a region that makes its own cluster where there is none, and answers clients itself;
+/// `ready` is told where, once it does.
+pub fn alone(config: &Config, ready: impl Fn(SocketAddr)) -> anyhow::Result<()> {
+    work(config, Some(&ready))
+}
+
+type Ready<'a> = &'a dyn Fn(SocketAddr);
+
+fn work(config: &Config, alone: Option<Ready<'_>>) -> anyhow::Result<()> {
     let runtime = process::runtime()?;
-    let region = {
-        let _inside = runtime.enter();
-        Arc::new(start(&config)?)
-    };
-    runtime.block_on(async {
-        let listener = TcpListener::bind(serve)
-            .await
-            .map_err(|source| control::Error::Connection { address: serve.to_string(), source })?;
-        tracing::info!(name = %config.name, %serve, "region runs");
-        if let Some(listen) = &config.listen {
-            let health = bind(config::address(listen)?).await?;
-            tokio::spawn(http::serve_health(region.clone(), health));
+    let done = runtime.block_on(serve(config, alone));
+    // Connections that were cut hold nothing that matters.
+    runtime.shutdown_background();
+    done
+}
+
+/// In this order: the public address is taken, the folder is locked, the log is recovered, the
+/// epoch is raised, and only then is a client answered.
+async fn serve(config: &Config, alone: Option<Ready<'_>>) -> anyhow::Result<()> {
+    let public =
+        config.listen.as_deref().map(|listen| bind(config::address(listen)?)).transpose()?;
+    let new =
+        || matches!(control::read_identity(&config.data), Err(control::Error::NoIdentity { .. }));
+    if alone.is_some() && new() {
+        init::found(config)?;
+    }
+    let (failed, mut failures) = mpsc::unbounded_channel();
+    let (region, listener) = start(config, failed)?;
+    let mut doors =
+        Doors { region: region.clone(), stop: watch::Sender::new(false), open: Vec::new() };
+    let tls = control::server(&region.member.credentials, &[control::Purpose::Http])?;
+    doors.open(listener, Purpose::Members, Some(tls))?;
+    tracing::info!(name = %region.member.identity.name, "region runs");
+    let settling = tokio::spawn(settle(region.clone(), config.clone()));
+    let mut ended = pin!(async {
+        tokio::select! {
+            () = process::stopped() => Ok(()),
+            Some(error) = failures.recv() => Err(error),
         }
-        tokio::spawn(settle(region.clone(), config.clone()));
-        http::serve(region.clone(), listener, process::stopped()).await
-    })?;
-    region.member.driver.stop();
-    Ok(())
+    });
+    let done = match (public, alone) {
+        (Some(public), Some(ready)) => tokio::select! {
+            done = &mut ended => done,
+            () = region.serves(&config.account) => {
+                let address = public.local_addr()?;
+                let tls = gateway::public_tls(config, address)?;
+                doors.open(public, Purpose::Clients, tls)?;
+                ready(address);
+                ended.await
+            }
+        },
+        (Some(public), None) => {
+            doors.open(public, Purpose::Probes, None)?;
+            ended.await
+        }
+        (None, _) => ended.await,
+    };
+    doors.close().await;
+    settling.abort();
+    region.close().await;
+    done
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, control::Error> {
-    let failed = |source| control::Error::Connection { address: address.to_string(), source };
-    TcpListener::bind(address).await.map_err(failed)
+/// Takes an address.
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
-fn start(config: &Config) -> anyhow::Result<Region> {
+/// A region's listeners, each served by a task.
+struct Doors {
+    region: Arc<Region>,
+    stop: watch::Sender<bool>,
+    open: Vec<JoinHandle<Drained>>,
+}
+
+impl Doors {
+    fn open(
+        &mut self,
+        listener: TcpListener,
+        purpose: Purpose,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> anyhow::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let door = Arc::new(Door { region: self.region.clone(), purpose });
+        let mut stop = self.stop.subscribe();
+        let stop = async move { drop(stop.wait_for(|stop| *stop).await) };
+        self.open.push(tokio::spawn(service::serve(door, listener, tls, stop, DRAIN)));
+        Ok(())
+    }
+
+    /// Finishes what is under way.
+    async fn close(self) {
+        self.stop.send_replace(true);
+        for door in self.open {
+            if !matches!(door.await, Ok(Drained::Whole)) {
+                tracing::warn!("some answers were not finished in time and were cut");
+            }
+        }
+    }
+}
+
+/// Starts all but what answers; gives also where members will be answered.
+fn start(
+    config: &Config,
+    failed: mpsc::UnboundedSender<anyhow::Error>,
+) -> anyhow::Result<(Arc<Region>, TcpListener)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (peer, ship) = (config::address(config.peer()?)?, config::address(config.ship()?)?);
     // The machine may ask before its accounts are known: they come right after it.
     let late: Arc<OnceLock<Arc<Accounts>>> = Arc::default();
     let known = late.clone();
     let hands = Box::new(move |action| known.wait().act(action));
-    let member = member::start(config, peer, hands)?;
+    let member = member::start(config, hands)?;
+    let ship = bind(member.listening(config.ship()?, |own| &own.ship)?)?;
+    let serve = bind(member.listening(config.serve()?, |own| &own.serve)?)?;
+    if member.founder {
+        let bound = Addresses {
+            peer: member.address().to_string(),
+            serve: serve.local_addr()?.to_string(),
+            ship: ship.local_addr()?.to_string(),
+        };
+        member.tell(&config.data, config.advertised_at(bound)?)?;
+    }
     let me = Holder { member: member.identity.id, boot: member.boot };
     let lease = config.timing.lease();
     let accounts = Accounts::new(config.data.clone(), me, lease, clock.clone());
@@ -97,17 +199,20 @@ fn start(config: &Config) -> anyhow::Result<Region> {
     };
     let service = Arc::new(Service::new(settings, clock.clone(), Box::new(OsRng)));
     let arriving = accounts.clone();
-    let links = link::start(link::Setup {
+    let links = link::Setup {
         me: me.member,
         credentials: member.credentials.clone(),
-        listen: ship,
         roster: member.roster.subscribe(),
         deliver: Arc::new(move |arrival| arriving.arrive(arrival)),
-    })?;
+    };
+    let links = link::start(links, ship)?;
     let served = service.clone();
-    let opened = Box::new(move |open: accounts::Open| {
-        let (name, store, gate) = (open.name, open.store, open.gate);
-        served.add(service::Account { name, store, gate });
+    let opened = Box::new(move |open: anyhow::Result<accounts::Open>| match open {
+        Ok(accounts::Open { name, store, gate, .. }) => {
+            served.add(service::Account { name, store, gate });
+        }
+        // Fails only when the process is ending.
+        Err(error) => drop(failed.send(error)),
     });
     accounts.begin(Around { links, driver: member.driver.clone(), opened })?;
     // Cannot be set twice: this is the only place.
@@ -116,29 +221,59 @@ fn start(config: &Config) -> anyhow::Result<Region> {
     let resolve: Resolve =
         Arc::new(move |id: MemberId| roster.borrow().by_id(id).map(|member| member.serve.clone()));
     let upstream = Upstream::new(&member.credentials, resolve)?;
-    Ok(Region { member, service, accounts, upstream, clock })
+    Ok((Arc::new(Region { member, service, accounts, upstream, clock }), serve))
+}
+
+impl Region {
+    /// Ready when a client who asks for the account gets an answer: from here or from elsewhere.
+    async fn serves(&self, account: &AccountName) {
+        let mut views = self.member.driver.views();
+        loop {
+            let here = self.accounts.get(account).is_some_and(|open| open.gate.admit().is_ok());
+            let path = format!("/{account}");
+            if here || matches!(pass::place(self, &path), pass::Place::Elsewhere(_)) {
+                return;
+            }
+            if views.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Ends the register's thread and makes durable what is queued.
+    async fn close(self: Arc<Self>) {
+        self.member.driver.stop();
+        let closing = tokio::task::spawn_blocking(move || {
+            for account in self.accounts.names() {
+                self.service.remove(&account);
+            }
+            self.accounts.close();
+        });
+        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+            tracing::warn!("the stores were not closed in time: the next start does what is left");
+        }
+    }
 }
 
 /// What a region does by itself: the first makes its account, and grows its register as soon as
 /// the cluster has three that vote.
 async fn settle(region: Arc<Region>, config: Config) {
     let driver = &region.member.driver;
-    let founder = config.data.join("tls/authority.key").exists();
     loop {
-        let views = driver.views().borrow().clone();
+        let views = driver.known();
         for account in views.keys() {
             region.accounts.expect(account);
         }
-        let unknown = views.get(&config.account).is_none_or(|view| view.value.is_none());
-        let empty = region.accounts.get(&config.account);
-        let empty = empty.is_none_or(|open| open.store.status().end == Position::ZERO);
-        if founder && unknown && empty {
-            let mode = Mode::Async { max_lag: Span::from_ms(config.max_lag_ms) };
-            let policies = Policies::new(config.timing);
-            let account = config.account.clone();
-            region.accounts.expect(&account);
-            let asked = Request::Create { account, mode, policies };
-            tell(driver.ask(asked).await, "the first account");
+        let account = &config.account;
+        if region.member.founder && views.get(account).is_none_or(|view| view.value.is_none()) {
+            region.accounts.expect(account);
+            let open = region.accounts.get(account);
+            if open.is_some_and(|open| open.store.status().end == Position::ZERO) {
+                let mode = Mode::Async { max_lag: Span::from_ms(config.max_lag_ms) };
+                let policies = Policies::new(config.timing);
+                let asked = Request::Create { account: account.clone(), mode, policies };
+                tell(driver.ask(asked).await, "the first account");
+            }
         }
         let voters: Vec<_> = region.member.roster.borrow().voters().cloned().collect();
         let regions = voters.iter().filter(|member| member.kind == Kind::Region).count();
@@ -150,7 +285,8 @@ async fn settle(region: Arc<Region>, config: Config) {
                 tell(driver.ask(asked).await, "growing the register to three");
             }
         }
-        tokio::time::sleep(AGAIN).await;
+        // What comes first: an account is open, or it is time to look again.
+        let _ = tokio::time::timeout(AGAIN, region.accounts.opened.notified()).await;
     }
 }
 

@@ -22,9 +22,30 @@ fn account(path: &str) -> Option<AccountName> {
     path.strip_prefix('/').unwrap_or(path).split('/').next()?.parse().ok()
 }
 
-/// Whether the account of this path is here, but its log is not open yet.
-pub fn is_opening(region: &Region, path: &str) -> bool {
-    account(path).is_some_and(|account| region.accounts.is_opening(&account))
+/// Where a request is to be answered.
+pub enum Place {
+    /// By this region's service, also where it is a refusal.
+    Here,
+    /// Here, once the account's log is open.
+    Opening,
+    /// By another region.
+    Elsewhere(Elsewhere),
+}
+
+/// Where the account of this path is served.
+pub fn place(region: &Region, path: &str) -> Place {
+    let Some(account) = account(path) else { return Place::Here };
+    if region.accounts.is_opening(&account) {
+        return Place::Opening;
+    }
+    let views = region.member.driver.known();
+    let Some(view) = views.get(&account) else { return Place::Here };
+    let Some(value) = &view.value else { return Place::Here };
+    let primary = value.primary.member;
+    if primary == region.member.identity.id || matches!(view.role, Role::Primary { .. }) {
+        return Place::Here;
+    }
+    Place::Elsewhere(Elsewhere { primary, epoch: value.reign.epoch })
 }
 
 /// 503: the account is here, and soon open.
@@ -41,17 +62,6 @@ fn outcome(status: StatusCode, text: &str) -> Answer {
         "issue": [{ "severity": "error", "code": "transient", "diagnostics": text }],
     });
     json(status, &outcome)
-}
-
-/// Where the account of this path is served, if not here.
-pub fn elsewhere(region: &Region, path: &str) -> Option<Elsewhere> {
-    let account = account(path)?;
-    let views = region.member.driver.views().borrow().clone();
-    let view = views.get(&account)?;
-    let value = view.value.as_ref()?;
-    let here = value.primary.member == region.member.identity.id
-        || matches!(view.role, Role::Primary { .. });
-    (!here).then_some(Elsewhere { primary: value.primary.member, epoch: value.reign.epoch })
 }
 
 /// 421: this region is not the primary, and the request came from one that thought so.

@@ -14,7 +14,7 @@ const DIGEST_STEP: u64 = 64;
 /// Its whole word.
 pub fn tell(region: &Region) -> Status {
     let identity = &region.member.identity;
-    let views = region.member.driver.views().borrow().clone();
+    let views = region.member.driver.known();
     let members = region.member.roster.borrow().members.iter().map(member).collect();
     let unread = region.accounts.names().into_iter().filter(|name| !views.contains_key(name));
     let mut accounts: Vec<_> = views.values().map(|view| account(region, view)).collect();

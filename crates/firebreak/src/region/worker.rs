@@ -21,6 +21,7 @@ use dr::{Action, Event, Gate, Holder, Query, ReturnPlan, Role};
 use parking_lot::Mutex;
 use replication::{AccountGate, Parcel};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::disk::Disk;
 use store::{Account, AccountStore, CommitKind, Status, Term};
 
@@ -47,6 +48,8 @@ pub enum Work {
     Parcel(MemberId, Parcel),
     /// More is durable.
     Durable,
+    /// No more: the process ends.
+    Stop,
 }
 
 /// What a worker is given.
@@ -59,6 +62,8 @@ pub struct Place {
     pub store: Arc<Account>,
     /// Its gate.
     pub gate: Arc<AccountGate>,
+    /// Whether there is a secondary that is shipped to: it is told at once what is durable.
+    pub followed: Arc<AtomicBool>,
     /// What the secondary's latest return took, for status.
     pub rejoin: Arc<Mutex<Option<Rejoin>>>,
     /// The files of its folder.
@@ -118,7 +123,7 @@ impl Worker {
         }
     }
 
-    /// Works until nobody sends any more.
+    /// Works until told to stop.
     pub fn run(mut self, work: &Receiver<Work>) {
         self.tell_end();
         loop {
@@ -142,6 +147,9 @@ impl Worker {
             // What waits is taken in one turn: many commits become durable at once.
             let mut next = first;
             while let Some(item) = next {
+                if matches!(item, Work::Stop) {
+                    return;
+                }
                 self.take(item);
                 next = match work.recv_timeout(std::time::Duration::ZERO) {
                     Ok(item) => Some(item),
@@ -161,6 +169,7 @@ impl Worker {
             Work::Disconnected(member) => self.shipping.disconnected(member),
             Work::Parcel(from, parcel) => self.shipping.receive(&self.place, from, &parcel),
             Work::Durable => self.shipping.durable(&self.place),
+            Work::Stop => {}
         }
     }
 
@@ -210,6 +219,8 @@ impl Worker {
     fn role(&mut self, role: &Role) {
         tracing::info!(account = %self.place.account, ?role, "role");
         self.primary = matches!(role, Role::Primary { .. });
+        let followed = matches!(role, Role::Primary { secondary: Some(_), .. });
+        self.place.followed.store(followed, Ordering::Relaxed);
         if !self.primary {
             self.place.store.core().end_term();
             self.opening = None;

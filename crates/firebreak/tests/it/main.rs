@@ -1,8 +1,10 @@
 //! Tests of whole processes.
 
+mod cluster;
 mod damage;
 mod demo;
 mod durable;
+mod growth;
 mod pages;
 mod serve;
 mod server;

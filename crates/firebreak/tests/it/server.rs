@@ -13,6 +13,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub fn command(data: &Path, address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
     command.args(["serve", "--listen", address, "--data"]).arg(data).stdout(Stdio::null());
+    // For the tests, not for the program, which knows no such key.
+    command.env_remove("FIREBREAK_KILLS");
     command
 }
 

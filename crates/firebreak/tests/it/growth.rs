@@ -1,0 +1,58 @@
+//! A region that ran alone becomes a pair, without a restart.
+
+use crate::cluster::{Cluster, wait};
+use crate::server::{self, Server};
+
+fn request(method: &str, path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Content-Type: application/fhir+json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Writes a patient; its path.
+fn write(serve: &Server, family: &str) -> String {
+    let body = format!(r#"{{"resourceType":"Patient","name":[{{"family":"{family}"}}]}}"#);
+    let answer = server::exchange(&serve.address, &request("POST", "/fhir/Patient", &body));
+    let (status, body) = answer.expect("it answers");
+    assert_eq!(status, 201, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    format!("/fhir/Patient/{}", body["id"].as_str().expect("an id"))
+}
+
+#[test]
+fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
+    let cluster = Cluster::new("standard");
+    let address = server::free_address();
+    let mut serve = Server::start(server::command(&cluster.data, &address), &address);
+    let process = serve.child.id();
+    let alone = write(&serve, "Alone");
+
+    let _witness = cluster.join("third", "witness", "");
+    let _west = cluster.join("west", "region", "");
+    cluster.wait_in_sync("first");
+    let pair = write(&serve, "Pair");
+
+    // The other region has all of it: it takes over, and the first passes its clients' requests on.
+    let epoch = cluster.status()["first"]["epoch"].to_string();
+    let operator = cluster.operator();
+    let switchover = ["dr", "switchover", "--to", "west", "--operator", &operator];
+    cluster.run(&[&switchover[..], &["--epoch", &epoch, "--yes"]].concat());
+    wait("primary in the west", || {
+        let status = cluster.status();
+        let west = status.get("west").is_some_and(|told| told["role"] == "primary");
+        west.then_some(()).ok_or_else(|| format!("{status:?}"))
+    });
+    for path in [&alone, &pair] {
+        let read = wait("answer", || {
+            let answer = serve.try_get(path).ok_or("no answer")?;
+            (answer.0 == 200).then_some(answer.1.clone()).ok_or(format!("{answer:?}"))
+        });
+        assert!(read.contains("Patient"), "{read}");
+    }
+    let last = write(&serve, "Passed on");
+    assert_eq!(serve.try_get(&last).map(|(status, _)| status), Some(200));
+    assert!(serve.child.try_wait().expect("a child of ours").is_none(), "it was not restarted");
+    assert_eq!(serve.child.id(), process);
+}
