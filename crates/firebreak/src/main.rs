@@ -18,6 +18,7 @@ mod witness;
 
 use clap::{Parser, Subcommand};
 
+/// A FHIR R4 service that survives the loss of a region.
 #[derive(Parser)]
 #[command(name = "firebreak", version, about, max_term_width = 100)]
 struct CommandLine {

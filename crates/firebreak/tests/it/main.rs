@@ -6,6 +6,7 @@ mod demo;
 mod durable;
 mod growth;
 mod pages;
+mod reference;
 mod serve;
 mod server;
 mod strace;
