@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 pub struct ClientsConfig {
     /// FHIR base, `http://HOST:PORT/ACCOUNT`.
     pub url: String,
+    /// The same at other gateways: the clients are spread over all, and each goes to the next one
+    /// when no answer comes.
+    pub others: Vec<String>,
     /// How many clients, each with one connection and one request at a time.
     pub clients: usize,
     /// Pause of each client between two requests.
@@ -122,7 +125,8 @@ struct Client {
     number: usize,
     config: ClientsConfig,
     base_path: String,
-    connection: Connection,
+    /// The one in use first.
+    connections: VecDeque<Connection>,
     dice: Dice,
     start: Instant,
     shared: Arc<Shared>,
@@ -137,11 +141,16 @@ impl Client {
         start: Instant,
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
+        let urls = std::iter::once(&config.url).chain(&config.others);
+        let connections = urls.map(|url| Connection::new(url, config.timeout));
+        let mut connections: VecDeque<_> = connections.collect::<Result<_, _>>()?;
+        let first = number % connections.len();
+        connections.rotate_left(first);
         Ok(Self {
             number,
             config: config.clone(),
             base_path: split_url(&config.url)?.1,
-            connection: Connection::new(&config.url, config.timeout)?,
+            connections,
             dice: Dice(config.seed.wrapping_mul(1_000_003).wrapping_add(number as u64)),
             start,
             shared,
@@ -237,7 +246,10 @@ impl Client {
     /// Sends once and writes down what came of it.
     async fn attempt(&mut self, request: &Request, key: Option<&str>) -> Option<Answer> {
         let sent_ms = self.now_ms();
-        let answer = self.connection.send(request).await.ok();
+        let answer = self.connections[0].send(request).await.ok();
+        if answer.is_none() {
+            self.connections.rotate_left(1);
+        }
         let (id, version) = answer.as_ref().map(identity).unwrap_or_default();
         let header = |name: &str| Some(answer.as_ref()?.header(name)?.to_owned());
         self.shared.history.push(Record {

@@ -13,7 +13,7 @@ mod link;
 mod observation;
 mod synthea;
 
-pub use account::{Accounting, Acknowledged, account_for};
+pub use account::{Accounting, Acknowledged, account_for, acknowledged};
 pub use blast::{Blast, Blasted, MakeRequest};
 pub use clients::{Clients, ClientsConfig, Tally};
 pub use history::{Record, write_records};

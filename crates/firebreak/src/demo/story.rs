@@ -112,6 +112,7 @@ impl Story<'_> {
     fn clients(&self) -> anyhow::Result<Clients> {
         let config = ClientsConfig {
             url: self.members.url(),
+            others: Vec::new(),
             clients: usize::from(self.arguments.clients),
             pause: Duration::from_millis(5),
             timeout: Duration::from_secs(10),

@@ -13,6 +13,7 @@ const KILLS: usize = 4;
 fn run_clients(url: String, clients: usize, seed: u64) -> Clients {
     let config = ClientsConfig {
         url,
+        others: Vec::new(),
         clients,
         pause: Duration::ZERO,
         timeout: Duration::from_secs(10),
