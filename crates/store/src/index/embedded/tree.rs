@@ -8,11 +8,12 @@
 use super::verify;
 use crate::Error;
 use lsm_tree::compaction::Leveled;
+use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::{
-    AbstractTree, AnyTree, Cache, Config, Guard, InternalValue, SequenceNumberCounter, Slice,
-    ValueType,
+    AbstractTree, AnyTree, Cache, Config, Guard, InternalValue, Memtable, SequenceNumberCounter,
+    Slice, ValueType,
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,16 +46,73 @@ pub(super) type Pair = (Slice, Slice);
 pub(super) struct Tree {
     tree: AnyTree,
     seqno: SequenceNumberCounter,
+    /// What gets and batches work on.
+    parts: RwLock<Arc<Parts>>,
     /// Held while a batch goes in, and while the memtable is rotated.
     writing: Mutex<()>,
+    /// Held from the rotation of a memtable until it is in a table.
+    flushing: Mutex<()>,
     /// Readers see what has a lower number.
     published: AtomicU64,
     snapshots: Arc<Mutex<BTreeMap<u64, usize>>>,
 }
 
+/// What the tree is made of, newest first. The engine has the same behind a lock that it holds
+/// while it syncs its manifest, some tens of milliseconds: nobody who waits for one key waits for
+/// that.
+struct Parts {
+    active: Arc<Memtable>,
+    /// Rotated and not in a table yet, oldest first.
+    sealed: Vec<Arc<Memtable>>,
+    tables: Arc<Tables>,
+}
+
+/// Looks a key up in tables, as of a sequence number.
+type Find = dyn Fn(&[u8], u64) -> lsm_tree::Result<Option<InternalValue>> + Send + Sync;
+
+/// The tables at one time.
+struct Tables {
+    /// Counts up with each flush and compaction.
+    version: u64,
+    /// Runs in the first level.
+    runs: usize,
+    find: Box<Find>,
+}
+
+impl Tables {
+    /// Those of the tree now.
+    fn now(tree: &AnyTree) -> Self {
+        let version = tree.current_version();
+        let (id, runs) = (version.id(), version.l0().run_count());
+        let find = move |key: &[u8], at: u64| {
+            let hash = standard_bloom::Builder::get_hash(key);
+            let runs = version.iter_levels().flat_map(|level| level.iter());
+            for table in runs.filter_map(|run| run.get_for_key(key)) {
+                let found = table.get(key, at, hash)?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        };
+        Self { version: id, runs, find: Box::new(find) }
+    }
+}
+
+impl Parts {
+    fn get(&self, key: &[u8], at: u64) -> lsm_tree::Result<Option<InternalValue>> {
+        let older = || self.sealed.iter().rev().find_map(|memtable| memtable.get(key, at));
+        match self.active.get(key, at).or_else(older) {
+            Some(found) => Ok(Some(found)),
+            None => (self.tables.find)(key, at),
+        }
+    }
+}
+
 /// A view of the tree that does not change.
 pub(super) struct Snapshot {
     at: u64,
+    parts: Arc<Parts>,
     open: Arc<Mutex<BTreeMap<u64, usize>>>,
 }
 
@@ -93,10 +151,14 @@ impl Tree {
             }
             let next = tree.get_highest_persisted_seqno().map_or(1, |highest| highest + 1);
             seqno.set(next);
+            let tables = Arc::new(Tables::now(&tree));
+            let parts = Parts { active: tree.active_memtable(), sealed: Vec::new(), tables };
             Ok(Self {
                 tree,
                 seqno,
+                parts: RwLock::new(Arc::new(parts)),
                 writing: Mutex::new(()),
+                flushing: Mutex::new(()),
                 published: AtomicU64::new(next),
                 snapshots: Arc::default(),
             })
@@ -108,12 +170,20 @@ impl Tree {
         let mut open = self.snapshots.lock();
         let at = self.published.load(Ordering::Acquire);
         *open.entry(at).or_default() += 1;
-        Snapshot { at, open: Arc::clone(&self.snapshots) }
+        // Taken after `at`: they hold all that was published.
+        Snapshot { at, parts: self.parts(), open: Arc::clone(&self.snapshots) }
     }
 
     /// The value of a key.
     pub(super) fn get(&self, view: &Snapshot, key: &[u8]) -> Result<Option<Slice>, Error> {
-        guarded(|| self.tree.get(key, view.at).map_err(failed))
+        guarded(|| {
+            let found = view.parts.get(key, view.at).map_err(failed)?;
+            Ok(found.filter(|found| !found.is_tombstone()).map(|found| found.value))
+        })
+    }
+
+    fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.parts.read())
     }
 
     /// The pairs with keys from `from` up to, and not including, `to`.
@@ -136,7 +206,7 @@ impl Tree {
         guarded(|| {
             let _writing = self.writing.lock();
             let seqno = self.seqno.next();
-            let memtable = self.tree.active_memtable();
+            let memtable = &self.parts().active;
             for op in ops {
                 memtable.insert(match op {
                     Op::Put(key, value) => {
@@ -165,9 +235,8 @@ impl Tree {
 
     /// Flushes memtables that are full; gives whether there was one.
     pub(super) fn flush_full(&self) -> Result<bool, Error> {
-        if self.tree.active_memtable().size() < MEMTABLE_BYTES
-            && self.tree.sealed_memtable_count() == 0
-        {
+        let parts = self.parts();
+        if parts.active.size() < MEMTABLE_BYTES && parts.sealed.is_empty() {
             return Ok(false);
         }
         self.flush().map(|()| true)
@@ -176,34 +245,56 @@ impl Tree {
     /// Makes every batch so far durable.
     pub(super) fn flush(&self) -> Result<(), Error> {
         guarded(|| {
-            {
-                let _writing = self.writing.lock();
-                self.tree.rotate_memtable();
-            }
+            let _flushing = self.flushing.lock();
+            self.rotate();
             let lock = self.tree.get_flush_lock();
             self.tree.flush(&lock, self.watermark()).map_err(failed)?;
             drop(lock);
+            self.show(self.tree.sealed_memtable_count() == 0);
             self.publish();
             Ok(())
         })
     }
 
+    /// Puts an empty memtable in front.
+    fn rotate(&self) {
+        let _writing = self.writing.lock();
+        let Some(full) = self.tree.rotate_memtable() else { return };
+        let active = self.tree.active_memtable();
+        let mut parts = self.parts.write();
+        let sealed = parts.sealed.iter().cloned().chain([full]).collect();
+        *parts = Arc::new(Parts { active, sealed, tables: Arc::clone(&parts.tables) });
+    }
+
+    /// Shows the tables there are now; `flushed`: all that was rotated is in them.
+    fn show(&self, flushed: bool) {
+        let tables = Arc::new(Tables::now(&self.tree));
+        let mut parts = self.parts.write();
+        // A flush and a compaction may come here in the other order than they ended.
+        let newer = tables.version > parts.tables.version;
+        let tables = if newer { tables } else { Arc::clone(&parts.tables) };
+        let sealed = if flushed { Vec::new() } else { parts.sealed.clone() };
+        *parts = Arc::new(Parts { active: Arc::clone(&parts.active), sealed, tables });
+    }
+
     /// Compacts one step; gives whether there was something to do.
     pub(super) fn compact(&self) -> Result<bool, Error> {
         guarded(|| {
-            let before = self.tree.current_version().id();
+            let before = self.parts().tables.version;
             let strategy = Leveled::default().with_l0_threshold(RUNS_COMPACT);
             self.tree.compact(Arc::new(strategy), self.watermark()).map_err(failed)?;
+            self.show(false);
             self.publish();
-            Ok(self.tree.current_version().id() != before)
+            Ok(self.parts().tables.version != before)
         })
     }
 
     /// Whether writers should wait for flush or compaction.
     pub(super) fn congested(&self) -> bool {
-        self.tree.sealed_memtable_count() > SEALED_MAX
-            || self.tree.active_memtable().size() > 2 * MEMTABLE_BYTES
-            || self.tree.l0_run_count() > RUNS_MAX
+        let parts = self.parts();
+        parts.sealed.len() > SEALED_MAX
+            || parts.active.size() > 2 * MEMTABLE_BYTES
+            || parts.tables.runs > RUNS_MAX
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -255,4 +346,54 @@ fn panicked() -> Error {
 /// Damage may make the engine panic as well as report.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCHES: u32 = 300;
+    const KEYS: u32 = 40;
+
+    fn key(batch: u32, number: u32) -> Vec<u8> {
+        format!("{:08x}-{batch}", number.wrapping_mul(0x9E37_79B9)).into_bytes()
+    }
+
+    #[test]
+    fn what_was_written_is_found_while_memtables_become_tables_and_tables_are_merged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::open(folder.path()).expect("opens");
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let upkeep = scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    tree.flush().expect("flushes");
+                }
+            });
+            let merge = scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    tree.compact().expect("compacts");
+                }
+            });
+            for batch in 0..BATCHES {
+                let put = |number| Op::Put(key(batch, number), batch.to_be_bytes().to_vec());
+                let forget = (0..KEYS / 2).map(|number| Op::Remove(key(batch / 2, number)));
+                tree.batch((0..KEYS).map(put).chain(forget).collect()).expect("is written");
+                let view = tree.snapshot();
+                for older in [batch / 3, batch - batch / 4, batch] {
+                    for number in [KEYS / 2, KEYS - 1] {
+                        let found = tree.get(&view, &key(older, number)).expect("is read");
+                        assert_eq!(found.as_deref(), Some(&older.to_be_bytes()[..]));
+                    }
+                }
+                let gone = tree.get(&view, &key(batch / 2, 0)).expect("is read");
+                assert!(gone.is_none() || batch == 0, "batch {batch}");
+            }
+            stop.store(true, Ordering::Release);
+            upkeep.join().expect("flushed to the end");
+            merge.join().expect("merged to the end");
+        });
+        let all = tree.range(&tree.snapshot(), &[], &[0xFF]).count();
+        assert_eq!(all, (BATCHES * KEYS - BATCHES / 2 * (KEYS / 2)) as usize);
+    }
 }
