@@ -18,6 +18,10 @@ mod witness;
 
 use clap::{Parser, Subcommand};
 
+/// Requests allocate on one thread and free on another all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A FHIR R4 service that survives the loss of a region.
 #[derive(Parser)]
 #[command(name = "firebreak", version, about, max_term_width = 100)]
