@@ -14,6 +14,10 @@ mod test;
 
 use clap::{Parser, Subcommand};
 
+/// As the servers that are measured: what a bare server can do is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Works on Firebreak: checks, tests, generators, benchmarks.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]

@@ -260,6 +260,15 @@ impl Gate for AccountGate {
         state.now_acknowledgeable(seq, self.clock.boot())
     }
 
+    fn lag(&self) -> Option<Span> {
+        let state = self.state.lock();
+        let bounded = matches!(
+            state.gate,
+            dr::Gate::Open(term) if matches!(term.acks, Acks::Bounded { .. })
+        );
+        bounded.then(|| state.lag.age(self.clock.boot()))
+    }
+
     fn replicated(&self, seq: Seq, wait: Span, done: Acknowledged) {
         let mut state = self.state.lock();
         let now = self.clock.boot();

@@ -80,6 +80,10 @@ async fn one(blast: Blast, number: usize, end: Instant) -> Blasted {
         return done;
     };
     stream.set_nodelay(true).ok();
+    // At a fixed rate the connections take turns.
+    let turn = u32::try_from(number).unwrap_or(0);
+    let turns = u32::try_from(blast.connections).unwrap_or(u32::MAX).max(1);
+    tokio::time::sleep(blast.interval / turns * turn).await;
     let mut buffer = Vec::with_capacity(16 << 10);
     for count in 0.. {
         let sent = Instant::now();

@@ -19,10 +19,10 @@ pub fn measure(seconds: u64, table: &mut Table) -> anyhow::Result<Bare> {
     let duration = Duration::from_secs(seconds);
     let syncs = sync_rate(duration)?;
     table.add("fdatasync after overwriting 4 KiB", format!("{syncs:.0}/s"));
-    let log_rate = log::rate(duration)?;
-    table.add("bare log, 64 submitters", format!("{log_rate:.0} commits/s"));
+    let log = log::rate(duration)?;
+    table.add("bare log, 64 submitters", log.to_string());
     let axum_rate = axum_rate(duration, table)?;
-    Ok(Bare { log_rate, axum_rate })
+    Ok(Bare { log_rate: log.commits, axum_rate })
 }
 
 /// How often one thread can overwrite a block and sync it.
@@ -52,7 +52,7 @@ fn axum_rate(duration: Duration, table: &mut Table) -> anyhow::Result<f64> {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?.to_string();
     let server = runtime.spawn(async move { axum::serve(listener, router).await });
-    let done = http::get(&address, "/fhir/Observation/bench", duration)?;
+    let done = http::get(&address, "/fhir/Observation/bench", http::CONNECTIONS, duration)?;
     server.abort();
     table.add("bare axum, GET 2 kB, 64 connections", format!("{:.0}/s", done.rate()));
     Ok(done.rate())

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use base::{BootId, Epoch, Fork, MemberId, Stamp, VersionId};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,8 +20,26 @@ const GROUP: usize = 100;
 /// A commit to make durable, and who waits for it.
 type Submission = (Payload, oneshot::Sender<()>);
 
-/// Commits for each second that one log makes durable.
-pub fn rate(duration: Duration) -> anyhow::Result<f64> {
+/// What one log makes durable, for each second.
+pub struct Rate {
+    /// Commits.
+    pub commits: f64,
+    /// Groups, each one `fdatasync`.
+    groups: f64,
+    /// Bytes of the payload of one commit.
+    payload: usize,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = self.commits / self.groups.max(1.0);
+        let Self { commits, groups, payload } = self;
+        write!(f, "{commits:.0} commits/s of {payload} bytes, {groups:.0} fdatasync/s of {each:.0}")
+    }
+}
+
+/// How fast one log makes commits durable.
+pub fn rate(duration: Duration) -> anyhow::Result<Rate> {
     let folder = tempfile::tempdir()?;
     let disk = Arc::new(RealDisk::new(folder.path())?);
     let log = Log::create(disk, "log", Settings::default())?;
@@ -44,9 +63,11 @@ pub fn rate(duration: Duration) -> anyhow::Result<f64> {
     let count = runtime.block_on(submit(sender, start + duration))?;
     let elapsed = start.elapsed();
     stop.store(true, Ordering::Relaxed);
-    writer.join().ok().context("the writer panicked")??;
+    let groups = writer.join().ok().context("the writer panicked")??;
     ahead.join().ok().context("the preparer panicked")??;
-    Ok(count as f64 / elapsed.as_secs_f64())
+    let seconds = elapsed.as_secs_f64();
+    let payload = payload(1)?.len();
+    Ok(Rate { commits: count as f64 / seconds, groups: groups as f64 / seconds, payload })
 }
 
 async fn submit(sender: mpsc::Sender<Submission>, end: Instant) -> anyhow::Result<u64> {
@@ -77,7 +98,9 @@ async fn submit(sender: mpsc::Sender<Submission>, end: Instant) -> anyhow::Resul
     Ok(total)
 }
 
-fn write(mut log: Log, mut receiver: mpsc::Receiver<Submission>) -> anyhow::Result<()> {
+/// Writes and syncs groups until nobody submits any more; gives how many.
+fn write(mut log: Log, mut receiver: mpsc::Receiver<Submission>) -> anyhow::Result<u64> {
+    let mut groups = 0;
     let mut waiting = Vec::with_capacity(GROUP);
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = receiver.blocking_recv() {
@@ -88,11 +111,12 @@ fn write(mut log: Log, mut receiver: mpsc::Receiver<Submission>) -> anyhow::Resu
         }
         log.append(std::mem::take(&mut group))?;
         log.sync()?;
+        groups += 1;
         for done in waiting.drain(..) {
             done.send(()).ok();
         }
     }
-    Ok(())
+    Ok(groups)
 }
 
 /// The commit that the service would make of a created Observation.

@@ -2,7 +2,10 @@
 //!
 //! Never a test: nothing here passes or fails. Build it in release: the command says so otherwise.
 
+mod cluster;
+mod gateway;
 mod http;
+mod lag;
 mod limits;
 mod log;
 mod server;
@@ -11,8 +14,10 @@ mod start;
 pub use server::Server;
 
 use crate::shell;
+use crate::soak::release_binary;
 use anyhow::bail;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -23,17 +28,45 @@ pub struct Arguments {
     /// Seconds for each rate.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Only these parts: limits, create, read, load, open (default: all).
-    #[arg(long)]
-    only: Vec<String>,
+    /// Only these parts, separated by commas (default: all).
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
     /// Resources in the store for the figures of start.
     #[arg(long, default_value_t = 600_000)]
     resources: u64,
+    /// Measure this program instead of building one: to compare two of them.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// What the machine can do without us: fdatasync, bare log, bare axum.
+    Limits,
+    /// Creates over 64 connections.
+    Create,
+    /// Reads by id over 64 connections.
+    Read,
+    /// Synthea's bundles by one client and by four.
+    Load,
+    /// Two regions and a witness: how far the secondary is behind.
+    Lag,
+    /// The way through a gateway beside the direct one.
+    Gateway,
+    /// A start after a kill at the full rate.
+    Open,
+    /// A start without an index.
+    Rebuild,
 }
 
 impl Arguments {
-    fn wants(&self, part: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 }
 
@@ -63,25 +96,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         bail!("figures of a debug build mean nothing: cargo run --release -p xtask -- bench");
     }
-    shell::run("cargo", &["build", "--release", "--locked", "--package", "firebreak"])?;
+    let program = match &arguments.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => release_binary()?,
+    };
     let mut table = Table::default();
+    table.add("load of the machine before", load()?);
     let mut bare = limits::Bare::default();
-    if arguments.wants("limits") {
+    if arguments.wants(Part::Limits) {
         bare = limits::measure(arguments.seconds, &mut table)?;
     }
-    if arguments.wants("create") || arguments.wants("read") {
-        http::measure(arguments, &bare, &mut table)?;
+    if arguments.wants(Part::Create) || arguments.wants(Part::Read) {
+        http::measure(arguments, &program, &bare, &mut table)?;
     }
-    if arguments.wants("load") {
-        http::measure_load(&arguments.data, &mut table)?;
+    if arguments.wants(Part::Load) {
+        http::measure_load(&arguments.data, &program, &mut table)?;
     }
-    if arguments.wants("open") {
-        start::measure(arguments, &mut table)?;
+    if arguments.wants(Part::Lag) {
+        lag::measure(arguments, &program, &mut table)?;
     }
+    if arguments.wants(Part::Gateway) {
+        gateway::measure(arguments, &program, &mut table)?;
+    }
+    if arguments.wants(Part::Open) || arguments.wants(Part::Rebuild) {
+        start::measure(arguments, &program, &mut table)?;
+    }
+    table.add("load of the machine after", load()?);
     let longest = table.figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
     shell::talk(&format!("{} figures", table.figures.len()));
     for figure in &table.figures {
         shell::talk(&format!("{:longest$}  {}", figure.name, figure.value));
     }
     Ok(())
+}
+
+/// How many processes wanted a core in the last minute: figures of a busy machine are low.
+fn load() -> anyhow::Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    let cores = std::thread::available_parallelism()?;
+    Ok(format!("{} on {cores} cores", text.split(' ').next().unwrap_or_default()))
 }

@@ -12,17 +12,44 @@ pub struct Server {
     address: String,
 }
 
+/// Ticks of `/proc` in a second: `USER_HZ`, the same on every Linux.
+const TICKS: f64 = 100.0;
+
+/// Processor time that a process has had.
+pub fn processor_time(id: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
+    let (user, system) = ticks(12).zip(ticks(13)).context("/proc/PID/stat has another form")?;
+    Ok(Duration::from_secs_f64((user + system) / TICKS))
+}
+
+/// A port of loopback that nobody has at this moment.
+pub fn free_address() -> std::io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// The whole answer to a `GET` on a connection of its own; `None` when there is none.
+pub fn ask(address: &str, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).ok()?;
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// How long a server may take until its first answer.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Server {
-    /// Starts it on `data` and waits for its first answer.
-    pub fn start(data: &Path) -> anyhow::Result<(Self, Duration)> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let program = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    /// Starts `program` on `data` and waits for its first answer.
+    pub fn start(program: &Path, data: &Path) -> anyhow::Result<(Self, Duration)> {
+        let address = free_address()?;
         let start = Instant::now();
-        let child = Command::new(format!("{program}/release/firebreak"))
+        let child = Command::new(program)
             .args(["serve", "--listen", &address, "--data"])
             .arg(data)
             .stdout(Stdio::null())
@@ -58,15 +85,14 @@ impl Server {
         Ok(())
     }
 
+    /// Processor time that it has had.
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        processor_time(self.child.id())
+    }
+
     fn answers(&self) -> bool {
-        use std::io::{Read, Write};
-        let Ok(mut stream) = std::net::TcpStream::connect(&self.address) else { return false };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok();
-        let request = "GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
-        let mut answer = String::new();
-        stream.write_all(request.as_bytes()).is_ok()
-            && stream.read_to_string(&mut answer).is_ok()
-            && answer.starts_with("HTTP/1.1 200")
+        let answer = ask(&self.address, "/health/ready");
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 }
 

@@ -16,10 +16,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Loads the folder and compares.
 pub fn run(dir: &Path) -> anyhow::Result<()> {
-    release_binary()?;
+    let program = release_binary()?;
     let expected = count_files(dir)?;
     let folder = tempfile::tempdir()?;
-    let (server, _) = Server::start(&folder.path().join("data"))?;
+    let (server, _) = Server::start(&program, &folder.path().join("data"))?;
     let loaded = load::load(dir, &server.url(), 1)?;
     let rate = loaded.resources as f64 / loaded.elapsed.as_secs_f64();
     shell::talk(&format!(

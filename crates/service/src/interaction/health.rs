@@ -68,14 +68,25 @@ fn primary(account: &Account) -> Result<HttpResponse, Failure> {
         Ok(term)
     });
     Ok(match standing {
-        Ok(term) => status(StatusCode::OK, "primary", &format!(",\"epoch\":{}", term.epoch.get())),
+        Ok(term) => {
+            let (epoch, lag) = (term.epoch.get(), lag_field(account));
+            status(StatusCode::OK, "primary", &format!(",\"epoch\":{epoch}{lag}"))
+        }
         // Moving traffic away would not help: the account is where it is.
-        Err(Refusal::Stalled { .. }) => status(StatusCode::OK, "throttled", ""),
+        Err(Refusal::Stalled { .. }) => status(StatusCode::OK, "throttled", &lag_field(account)),
         Err(Refusal::NotPrimary { epoch } | Refusal::TermOver { epoch }) => {
             unavailable("not-primary", &format!(",\"epoch\":{}", epoch.get()))
         }
         Err(Refusal::NoLease { .. } | Refusal::Changing { .. }) => unavailable("not-primary", ""),
     })
+}
+
+/// How far the secondary is behind, to the microsecond; nothing when there is none to wait for.
+fn lag_field(account: &Account) -> String {
+    account
+        .gate
+        .lag()
+        .map_or_else(String::new, |lag| format!(",\"lag_ms\":{}.{:03}", lag.ms(), lag.us() % 1000))
 }
 
 fn secondary(account: &Account, limit: Span) -> HttpResponse {
