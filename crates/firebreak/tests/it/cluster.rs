@@ -1,6 +1,6 @@
 //! Members of a cluster on loopback, each a process of its own, made as an operator makes them.
 
-use crate::server::free_address;
+use crate::server::{free_address, program};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -45,9 +45,8 @@ impl Cluster {
     }
 
     fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
+        let mut command = program();
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env_remove("FIREBREAK_KILLS");
         command
     }
 

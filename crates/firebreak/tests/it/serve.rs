@@ -23,8 +23,8 @@ impl Drop for Serve {
 }
 
 fn command(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
-    command.arg("serve").arg("--data").arg(data).env_remove("FIREBREAK_LISTEN");
+    let mut command = crate::server::program();
+    command.arg("serve").arg("--data").arg(data);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -9,12 +9,21 @@ use std::time::{Duration, Instant};
 /// How long anything may take that should be quick.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The program, without what the environment says to it: the tests' own variables are no keys.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FIREBREAK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The command, before it starts.
 pub fn command(data: &Path, address: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
+    let mut command = program();
     command.args(["serve", "--listen", address, "--data"]).arg(data).stdout(Stdio::null());
-    // For the tests, not for the program, which knows no such key.
-    command.env_remove("FIREBREAK_KILLS");
     command
 }
 
