@@ -36,7 +36,6 @@ pub struct Acceptor {
     newest: Kept,
     /// When a lease as large as the durable largest was granted last, or may have been.
     longest_granted_at: BootTime,
-    next_token: u64,
     writing: BTreeMap<Token, Writing>,
 }
 
@@ -134,7 +133,6 @@ impl Acceptor {
             kept,
             newest: kept,
             longest_granted_at: now.boot,
-            next_token: 0,
             writing: BTreeMap::new(),
         }
     }
@@ -326,9 +324,9 @@ impl Acceptor {
         vec![Output::Persist { token, record: Record::Register { account, register: record } }]
     }
 
-    fn token(&mut self) -> Token {
-        self.next_token += 1;
-        Token(self.next_token)
+    /// Above all that are being written; what is durable needs no name any more.
+    fn token(&self) -> Token {
+        Token(self.writing.last_key_value().map_or(0, |(token, _)| token.0) + 1)
     }
 
     fn persist_member(&mut self) -> Output {

@@ -13,7 +13,6 @@ pub struct Leaseholder {
     me: Holder,
     lease: Span,
     bugs: Bugs,
-    number: u64,
     grantors: BTreeMap<MemberId, Grantor>,
 }
 
@@ -23,6 +22,8 @@ struct Grantor {
     /// The boot and counter that `told` reaches (L6).
     reached: Option<(BootId, Counter)>,
     told: BTreeMap<AccountName, (Reign, Holder)>,
+    /// The number of the latest renewal; only this grantor's answers are matched by it.
+    sent: u64,
     /// When each renewal was sent, `t_send` read before its first byte left (L3).
     awaited: BTreeMap<u64, BootTime>,
     answered: u64,
@@ -34,7 +35,7 @@ impl Leaseholder {
     /// A holder without grants, which asks for leases of `lease`.
     #[must_use]
     pub fn new(me: Holder, lease: Span, bugs: Bugs) -> Self {
-        Self { me, lease, bugs, number: 0, grantors: BTreeMap::new() }
+        Self { me, lease, bugs, grantors: BTreeMap::new() }
     }
 
     /// The renewal to send to `to` now, for the accounts where a chosen value is known that names
@@ -46,14 +47,14 @@ impl Leaseholder {
         accounts: Vec<AccountName>,
         ceiling: Stamp,
     ) -> Message {
-        self.number += 1;
         let grantor = self.grantors.entry(to).or_default();
-        grantor.awaited.insert(self.number, now);
+        grantor.sent += 1;
+        grantor.awaited.insert(grantor.sent, now);
         while grantor.awaited.len() > AWAITED_MAX {
             grantor.awaited.pop_first();
         }
         Message::Renew(Renew {
-            number: self.number,
+            number: grantor.sent,
             // L7: the nonce of that acceptor's latest answer.
             nonce: grantor.nonce,
             lease: self.lease,

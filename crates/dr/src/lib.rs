@@ -23,6 +23,11 @@
 //!   itself at [`Term::valid_until`]. A [`Role`] tells replication what to do; it permits nothing to
 //!   clients.
 //! - The data directory is held by an exclusive lock for the life of the process (L10).
+//!
+//! # How it is checked
+//! `tests/it/schedules.rs`: directed schedules, each failing without its rule. `tests/it/model`: a
+//! model checker over [`Acceptor`], [`Proposer`] and [`Leaseholder`]; its bounds and figures are in
+//! `docs/guarantees.md`. The whole [`Member`] runs in the simulator (`crates/sim`).
 
 mod acceptor;
 mod action;
