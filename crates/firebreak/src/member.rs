@@ -60,8 +60,11 @@ impl Member {
         });
         if changed {
             let roster = self.roster.borrow().clone();
-            for folder in [data.to_owned(), data.join("operator")] {
-                control::write_roster(&folder, &roster)?;
+            control::write_roster(data, &roster)?;
+            // The operator's credentials may have been taken elsewhere.
+            let operator = data.join("operator");
+            if operator.is_dir() {
+                control::write_roster(&operator, &roster)?;
             }
         }
         Ok(())

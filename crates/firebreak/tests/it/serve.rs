@@ -139,6 +139,15 @@ fn sigterm_ends_it_in_order() {
 }
 
 #[test]
+fn it_starts_again_after_the_operators_credentials_were_taken_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(Serve::start(folder.path()));
+    let taken = folder.path().join("elsewhere");
+    std::fs::rename(folder.path().join("operator"), taken).expect("the folder is there");
+    assert_eq!(Serve::start(folder.path()).send("GET", "/fhir/metadata", "").0, 200);
+}
+
+#[test]
 fn a_folder_in_use_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let _first = Serve::start(folder.path());
