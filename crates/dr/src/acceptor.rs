@@ -251,8 +251,10 @@ impl Acceptor {
     fn accept(&mut self, now: Now, from: Sender, accept: Accept) -> Vec<Output> {
         let Accept { account, ballot, value } = accept;
         let register = self.registers.entry(account.clone()).or_default();
-        let answer =
-            Output::answer(from, Message::Accepted(Accepted { account: account.clone(), ballot }));
+        // L9: what it granted of stamps since its promise counts too; from here on it grants none.
+        let ceiling = self.kept.ceiling;
+        let accepted = Accepted { account: account.clone(), ballot, ceiling };
+        let answer = Output::answer(from, Message::Accepted(accepted));
         if register.durable.accepted.as_ref().is_some_and(|(held, _)| *held == ballot) {
             return vec![answer];
         }

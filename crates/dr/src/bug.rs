@@ -30,6 +30,8 @@ pub enum Bug {
     L6AnyDifference,
     /// L7: a renewal needs no nonce.
     L7NoNonce,
+    /// L9: an epoch's stamps begin above the ceilings promised, though they may have risen since.
+    L9PromisedCeiling,
     /// P3: a start or a read un-seals.
     P3FreeUnseal,
     /// S2: the signer goes on in the epoch it released when the handoff does not come.
@@ -60,7 +62,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::QuorumOfOne,
         Self::AcceptorWithoutMemory,
         Self::NoReadPhase,
@@ -74,6 +76,7 @@ impl Bug {
         Self::L5ForgetGrants,
         Self::L6AnyDifference,
         Self::L7NoNonce,
+        Self::L9PromisedCeiling,
         Self::P3FreeUnseal,
         Self::S2SignThenGoOn,
         Self::Q1WrongDivergence,

@@ -140,6 +140,9 @@ pub struct Accepted {
     pub account: AccountName,
     /// The ballot.
     pub ballot: Ballot,
+    /// The highest stamp this acceptor let a primary use, when it began to write the value: from
+    /// then on it lets none use a higher one in an epoch that the value ends (L9).
+    pub ceiling: Stamp,
 }
 
 /// A refusal of either phase.

@@ -80,7 +80,7 @@ pub enum Verdict {
         ballot: Ballot,
         /// Whether it is the change's own doing; else the change did not apply, or it was a read.
         applied: bool,
-        /// The highest ceiling of the phase-1 quorum (L9).
+        /// The highest ceiling of those that promised and of those that accepted (L9).
         ceiling: Stamp,
     },
     /// There is no register, and the goal makes none.
@@ -261,6 +261,10 @@ impl Proposer {
             return None;
         };
         accepted.insert(from);
+        // L9: a ceiling may have risen between promise and acceptance.
+        if !bugs.has(Bug::L9PromisedCeiling) {
+            *ceiling = it.ceiling.max(*ceiling);
+        }
         if !quorum(&value.acceptors, accepted, bugs) {
             return None;
         }

@@ -98,7 +98,7 @@ pub(crate) struct Region {
     ballot: Option<Ballot>,
     /// L2: the epoch that names this region and boot in a value that it chose or read itself.
     own_reign: Option<Reign>,
-    /// L9: the highest ceiling of the latest phase-1 quorum.
+    /// L9: the highest ceiling of the latest quorums, of promises and of acceptances.
     ceiling: Stamp,
     above: Stamp,
     /// The log's durable end as told last; `None`: not open yet.

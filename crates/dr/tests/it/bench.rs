@@ -22,6 +22,8 @@ pub struct Bench {
     boots: u64,
     changes: u64,
     pub bugs: Bugs,
+    /// What renewals ask of stamps (L9).
+    pub ceiling: Stamp,
 }
 
 pub fn id(of: Id) -> MemberId {
@@ -56,6 +58,7 @@ impl Bench {
             boots: 0,
             changes: 0,
             bugs,
+            ceiling: Stamp::ZERO,
         };
         for of in ALL {
             bench.restart(of);
@@ -138,12 +141,45 @@ impl Bench {
 
     /// One try of a goal: phase 1 reaches only `one`, phase 2 only `two`.
     pub fn propose(&mut self, of: Id, goal: Goal, one: &[Id], two: &[Id]) -> Option<Verdict> {
+        let (outputs, verdict) = self.begin(of, goal, one);
+        let (_, later) = self.carry(of, outputs, two);
+        verdict.or(later)
+    }
+
+    /// Phase 1 alone; what phase 2 would send is handed back.
+    fn begin(&mut self, of: Id, goal: Goal, one: &[Id]) -> (Vec<Output>, Option<Verdict>) {
         let all: BTreeSet<MemberId> = ALL.iter().map(|it| id(*it)).collect();
         let proposer = self.proposers.get_mut(&of).expect("a region");
         let (outputs, _) = proposer.begin(goal, all, false, None);
-        let (outputs, verdict) = self.carry(of, outputs, one);
-        let (_, later) = self.carry(of, outputs, two);
+        self.carry(of, outputs, one)
+    }
+
+    /// West takes over from what it holds; `meanwhile` happens between the two phases.
+    pub fn promote_slowly(
+        &mut self,
+        at: &[Id],
+        meanwhile: impl FnOnce(&mut Self),
+    ) -> Option<Verdict> {
+        let (ballot, _) = *self.acceptors[&WEST].accepted(&account()).expect("made");
+        self.proposers.get_mut(&WEST).expect("a region").saw(ballot);
+        self.changes += 1;
+        let id = ChangeId::new(u128::from(self.changes));
+        let change = self.promotion(WEST, WEST);
+        let (outputs, verdict) = self.begin(WEST, Goal::Change(id, change), at);
+        meanwhile(self);
+        let (_, later) = self.carry(WEST, outputs, at);
         verdict.or(later)
+    }
+
+    fn promotion(&self, of: Id, read: Id) -> Change {
+        let value = self.value(read);
+        Change::Promote {
+            parent: value.version,
+            sealed: value.reign,
+            attempt: value.attempt,
+            by: holder(of),
+            at: Position::ZERO,
+        }
     }
 
     pub fn change(&mut self, of: Id, change: Change, one: &[Id], two: &[Id]) -> Option<Verdict> {
@@ -179,15 +215,7 @@ impl Bench {
 
     /// West (or east) takes over from what `read` holds.
     pub fn promote(&mut self, of: Id, read: Id, one: &[Id], two: &[Id]) -> Option<Verdict> {
-        let value = self.value(read);
-        let change = Change::Promote {
-            parent: value.version,
-            sealed: value.reign,
-            attempt: value.attempt,
-            by: holder(of),
-            at: Position::ZERO,
-        };
-        self.change(of, change, one, two)
+        self.change(of, self.promotion(of, read), one, two)
     }
 
     /// An acceptor begins to write what another one holds, and does not finish.
@@ -206,7 +234,7 @@ impl Bench {
         for to in at {
             let now = self.now;
             let holder = self.holders.get_mut(&of).expect("a region");
-            let renew = holder.renew(now, id(*to), vec![account()], Stamp::ZERO);
+            let renew = holder.renew(now, id(*to), vec![account()], self.ceiling);
             for answer in self.say(*to, of, renew) {
                 if let Message::Grant(grant) = answer
                     && !lost.contains(to)

@@ -3,7 +3,7 @@
 
 use super::bench::{Bench, LEASE, holder, id, reign};
 use super::world::{ALL, EAST, Fate, Id, WEST, WITNESS, World, account, peer};
-use base::Span;
+use base::{Span, Stamp};
 use dr::{
     Accept, Accepted, Ballot, Bug, Change, Event, Failure, Message, Refusal, Refused, Release,
     Request, Role, SecondaryState, Verdict,
@@ -445,10 +445,34 @@ fn rule_e5_what_belongs_to_a_lower_epoch_proves_nothing() {
 }
 
 #[test]
+fn rule_l9_stamps_begin_above_what_was_granted_between_promise_and_acceptance() {
+    needs(Bug::L9PromisedCeiling, |bugs| {
+        let mut bench = Bench::new(bugs);
+        let at = [WEST, WITNESS];
+        let mut stamped_below = Stamp::ZERO;
+        // Nobody has grants when west asks; then east comes back, stamps, and is lost again.
+        let taken = bench.promote_slowly(&at, |bench| {
+            bench.ceiling = Stamp::from_ms(30_000);
+            bench.lease(EAST, &at);
+            bench.renew(EAST, &at, &[]);
+            let acceptors = bench.value(WEST).acceptors;
+            stamped_below = bench.holders[&EAST].ceiling(&account(), reign(1), &acceptors);
+            bench.wait_out();
+        });
+        check(stamped_below == bench.ceiling, "the schedule does not get there")?;
+        let Some(Verdict::Chosen { applied: true, ceiling, .. }) = taken else {
+            return Err(format!("not taken: {taken:?}"));
+        };
+        check(ceiling >= stamped_below, "west may stamp below east")
+    });
+}
+
+#[test]
 fn an_acceptance_that_comes_twice_is_answered_twice_and_written_once() {
     let mut bench = Bench::new(&[]);
     let (ballot, value) = bench.acceptors[&EAST].accepted(&account()).expect("made").clone();
     let accept = Message::Accept(Accept { account: account(), ballot, value });
     let again = bench.say(EAST, WEST, accept);
-    assert_eq!(again, vec![Message::Accepted(Accepted { account: account(), ballot })]);
+    let accepted = Accepted { account: account(), ballot, ceiling: Stamp::ZERO };
+    assert_eq!(again, vec![Message::Accepted(accepted)]);
 }
