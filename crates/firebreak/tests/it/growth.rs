@@ -55,4 +55,16 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
     assert_eq!(serve.try_get(&last).map(|(status, _)| status), Some(200));
     assert!(serve.child.try_wait().expect("a child of ours").is_none(), "it was not restarted");
     assert_eq!(serve.child.id(), process);
+
+    // Started again it is where the others know it, and follows.
+    serve.kill();
+    let serve = Server::start(server::command(&cluster.data, &address), &address);
+    let newest = write(&serve, "Followed");
+    wait("equal positions", || {
+        let status = cluster.status();
+        let position = |region: &str| status.get(region).map(|told| told["position"].clone());
+        let equal = position("first").is_some() && position("first") == position("west");
+        equal.then_some(()).ok_or_else(|| format!("{status:?}"))
+    });
+    assert_eq!(serve.try_get(&newest).map(|(status, _)| status), Some(200));
 }
