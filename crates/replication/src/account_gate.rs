@@ -260,7 +260,7 @@ impl Gate for AccountGate {
         state.now_acknowledgeable(seq, self.clock.boot())
     }
 
-    fn lag(&self) -> Option<Span> {
+    fn primary_lag(&self) -> Option<Span> {
         let state = self.state.lock();
         let bounded = matches!(
             state.gate,

@@ -115,7 +115,7 @@ pub trait Gate: Send + Sync {
 
     /// How far the secondary is behind, when this region is primary and waits for it: the age of
     /// the oldest commit not known durable there; `None` when it does not.
-    fn lag(&self) -> Option<Span> {
+    fn primary_lag(&self) -> Option<Span> {
         None
     }
 }

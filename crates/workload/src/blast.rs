@@ -19,7 +19,8 @@ pub struct Blast {
     pub connections: usize,
     /// How long.
     pub duration: Duration,
-    /// Pause of each connection between two requests, for a fixed rate; zero for as fast as it goes.
+    /// Time from one request of a connection to its next, for a fixed rate: one that was answered
+    /// late is followed at once. Zero for as fast as it goes.
     pub interval: Duration,
     /// The requests.
     pub request: MakeRequest,
@@ -83,7 +84,8 @@ async fn one(blast: Blast, number: usize, end: Instant) -> Blasted {
     // At a fixed rate the connections take turns.
     let turn = u32::try_from(number).unwrap_or(0);
     let turns = u32::try_from(blast.connections).unwrap_or(u32::MAX).max(1);
-    tokio::time::sleep(blast.interval / turns * turn).await;
+    let mut due = tokio::time::Instant::now() + blast.interval / turns * turn;
+    tokio::time::sleep_until(due).await;
     let mut buffer = Vec::with_capacity(16 << 10);
     for count in 0.. {
         let sent = Instant::now();
@@ -105,8 +107,9 @@ async fn one(blast: Blast, number: usize, end: Instant) -> Blasted {
         }
         let taken = sent.elapsed();
         done.latencies_us.push(u32::try_from(taken.as_micros()).unwrap_or(u32::MAX));
-        if taken < blast.interval {
-            tokio::time::sleep(blast.interval - taken).await;
+        due += blast.interval;
+        if !blast.interval.is_zero() {
+            tokio::time::sleep_until(due).await;
         }
     }
     done

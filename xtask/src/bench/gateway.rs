@@ -34,7 +34,7 @@ pub fn measure(arguments: &Arguments, program: &Path, table: &mut Table) -> anyh
         table.add(
             &format!("{name} through a gateway, 1 connection"),
             format!(
-                "p50 {far} us, directly {near} us: {} us or {:.0} % more",
+                "p50 {far} us, directly {near} us: overhead {:+} us, {:+.0} %",
                 i64::from(far) - i64::from(near),
                 100.0 * (f64::from(far) / f64::from(near.max(1)) - 1.0)
             ),
@@ -42,10 +42,10 @@ pub fn measure(arguments: &Arguments, program: &Path, table: &mut Table) -> anyh
         table.add(
             &format!("{name} through a gateway, 64 connections"),
             format!(
-                "{:.0}/s, directly {:.0}/s: {:.0} % less; processor of all servers each {:.0} us, {:.0} us",
+                "{:.0}/s, directly {:.0}/s: {:+.0} %; processor of all servers each {:.0} us, directly {:.0} us",
                 all.1.rate(),
                 all.0.rate(),
-                100.0 * (1.0 - all.1.rate() / all.0.rate()),
+                100.0 * (all.1.rate() / all.0.rate() - 1.0),
                 each(through, &all.1),
                 each(direct, &all.0)
             ),

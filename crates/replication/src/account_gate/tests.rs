@@ -212,3 +212,16 @@ fn a_write_that_wants_both_copies_waits_so_long_and_stands() {
     assert_eq!(table.gate.tick(), None);
     assert_eq!(second.try_recv(), Ok(Ok(Durability::Local)));
 }
+
+#[test]
+fn the_lag_is_told_while_it_bounds_what_is_acknowledged() {
+    let table = Table::new(bounded(1));
+    assert_eq!(table.gate.primary_lag(), Some(Span::ZERO));
+    table.gate.durable(Seq::new(1));
+    table.pass(Span::from_ms(30));
+    assert_eq!(table.gate.primary_lag(), Some(Span::from_ms(30)));
+    table.gate.acked(Epoch::new(1), Seq::new(1));
+    assert_eq!(table.gate.primary_lag(), Some(Span::ZERO));
+    table.gate.set(open(1, Acks::Local));
+    assert_eq!(table.gate.primary_lag(), None);
+}

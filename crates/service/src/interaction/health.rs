@@ -85,7 +85,7 @@ fn primary(account: &Account) -> Result<HttpResponse, Failure> {
 fn lag_field(account: &Account) -> String {
     account
         .gate
-        .lag()
+        .primary_lag()
         .map_or_else(String::new, |lag| format!(",\"lag_ms\":{}.{:03}", lag.ms(), lag.us() % 1000))
 }
 

@@ -252,7 +252,8 @@ pub(super) struct Header {
     pub(super) payload_bytes: usize,
     pub(super) erased: bool,
     payload_crc: u32,
-    pub(super) position: Position,
+    pub(super) epoch: Epoch,
+    pub(super) seq: Seq,
     pub(super) before: Hash,
     payload_hash: Hash,
     /// Known durable here before the frame's group. (The secondary's mark proves nothing here: a
@@ -273,17 +274,23 @@ impl Header {
         }
         let (epoch, seq) = (Epoch::new(u64_at(header, 16)), Seq::new(u64_at(header, 24)));
         let (before, payload_hash) = (hash_at(header, 32), hash_at(header, 64));
-        let hash = chain(&before, epoch, seq, &payload_hash);
         Some(Self {
             payload_bytes: u32_at(header, 8) as usize,
             erased: header[5] & FLAG_ERASED != 0,
             payload_crc: u32_at(header, 12),
-            position: Position { epoch, seq, hash },
+            epoch,
+            seq,
             before,
             payload_hash,
             durable: Seq::new(u64_at(header, 96)),
             secondary: mark(u64_at(header, 104), u128_at(header, 112)),
         })
+    }
+
+    /// Where the frame stands. Its hash is made here: who only looks for a frame does without.
+    pub(super) fn position(&self) -> Position {
+        let hash = chain(&self.before, self.epoch, self.seq, &self.payload_hash);
+        Position { epoch: self.epoch, seq: self.seq, hash }
     }
 
     /// Whether `payload` is this frame's, by checksum.
@@ -300,7 +307,7 @@ impl Header {
     pub(super) fn frame(&self, payload: Bytes) -> Frame {
         let bytes = if self.erased { None } else { Some(payload) };
         Frame {
-            position: self.position,
+            position: self.position(),
             before: self.before,
             secondary: self.secondary,
             payload: Payload { bytes, hash: self.payload_hash },

@@ -114,7 +114,7 @@ impl Reader {
         self.unless_cut(seq, |segment| {
             let file = self.shared.file(&segment.name)?;
             let at = segment.locate(&file, seq, &self.shared.dir)?;
-            Ok(segment.header_at(&file, at, seq, &self.shared.dir)?.position)
+            Ok(segment.header_at(&file, at, seq, &self.shared.dir)?.position())
         })
     }
 
@@ -155,17 +155,13 @@ impl Reader {
         let slice = self.unless_cut(seq, |segment| {
             let dir = &self.shared.dir;
             let file = self.shared.file(&segment.name)?;
+            if at.saturating_add(len) <= AT_ONCE_BYTES
+                && let Some(slice) = segment.slice_at_once(&file, seq, (at, len), dir)?
+            {
+                return Ok(Some(slice));
+            }
             let frame_at = segment.locate(&file, seq, dir)?;
             let failed = |error| Error::io("reading", &path(dir, &segment.name), error);
-            let end = HEADER_BYTES.saturating_add(at).saturating_add(len);
-            if end <= AT_ONCE_BYTES && frame_at + end as u64 <= segment.size {
-                // The common case, a small commit: header and payload with one read.
-                let mut frame = vec![0; end];
-                file.read_at(frame_at, &mut frame).map_err(failed)?;
-                let header = segment.header_in(&frame, frame_at, seq, dir)?;
-                let within = at + len <= header.payload_bytes;
-                return Ok(within.then(|| Bytes::from(frame).slice(HEADER_BYTES + at..)));
-            }
             let header = segment.header_at(&file, frame_at, seq, dir)?;
             if at.checked_add(len).is_none_or(|end| end > header.payload_bytes) {
                 return Ok(None);
@@ -256,7 +252,7 @@ impl Frames {
             header = walk.header(&segment).map_err(failed)?;
         }
         let header = header
-            .filter(|header| header.position.seq == self.next)
+            .filter(|header| header.seq == self.next)
             .ok_or_else(|| corrupt(walk.at, "a frame's header does not hold"))?;
         let first = segment.first() == self.next;
         let before = self.before.or_else(|| first.then_some(segment.before.hash));
@@ -273,8 +269,9 @@ impl Frames {
         walk.skip(&header);
         self.walk = Some((segment, walk));
         self.next = self.next.next();
-        self.before = Some(header.position.hash);
-        Ok(header.frame(payload))
+        let frame = header.frame(payload);
+        self.before = Some(frame.position.hash);
+        Ok(frame)
     }
 }
 

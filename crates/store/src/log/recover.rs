@@ -50,15 +50,14 @@ pub(super) fn whole_frames(
     let mut offsets = super::segment::Offsets::default();
     while end.seq < limit {
         let Some(header) = walk.header(segment).map_err(failed)? else { break };
-        let chains = header.position.seq == end.seq.next()
-            && header.before == end.hash
-            && header.position.epoch >= end.epoch;
+        let chains =
+            header.seq == end.seq.next() && header.before == end.hash && header.epoch >= end.epoch;
         if !chains || walk.payload(segment, &header).map_err(failed)?.is_none() {
             break;
         }
         walk.skip(&header);
         offsets.push(header.stride());
-        end = header.position;
+        end = header.position();
     }
     *segment.offsets.lock() = offsets;
     Ok((end, walk.at))

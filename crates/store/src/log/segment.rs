@@ -24,6 +24,8 @@ const SEGMENT_VERSION: u32 = 1;
 const HEAD_BYTES: usize = 76;
 /// Every how many frames the offset is remembered.
 const SPARSE: u64 = 4;
+/// Bytes of the frames between a remembered offset and a frame, read with it.
+const BEFORE_BYTES: usize = 2 << 10;
 /// Bytes read at once when going through a segment.
 const CHUNK_BYTES: u64 = 256 << 10;
 const SUFFIX: &str = ".seg";
@@ -161,16 +163,52 @@ impl Segment {
 
     /// Where the frame `seq` stands, which must be in this segment and durable.
     pub(super) fn locate(&self, file: &Arc<dyn File>, seq: Seq, dir: &str) -> Result<u64, Error> {
-        if seq >= self.counted_to() {
-            self.count(file, seq, dir)?;
-        }
-        let nth = seq.get() - self.first().get();
-        let (mut at, on) = self.offsets.lock().near(nth);
+        let (mut at, on) = self.near(file, seq, dir)?;
         for step in 0..on {
             let expected = Seq::new(seq.get() - (on - step));
             at += self.header_at(file, at, expected, dir)?.stride();
         }
         Ok(at)
+    }
+
+    /// A place at or before the frame `seq`, which must be in this segment and durable, and how
+    /// many frames to go on from there.
+    fn near(&self, file: &Arc<dyn File>, seq: Seq, dir: &str) -> Result<(u64, u64), Error> {
+        if seq >= self.counted_to() {
+            self.count(file, seq, dir)?;
+        }
+        Ok(self.offsets.lock().near(seq.get() - self.first().get()))
+    }
+
+    /// So many bytes of the payload of the frame `seq`, with one read, if those before it since the
+    /// last remembered offset are small. `None` when it takes more.
+    pub(super) fn slice_at_once(
+        &self,
+        file: &Arc<dyn File>,
+        seq: Seq,
+        (at, len): (usize, usize),
+        dir: &str,
+    ) -> Result<Option<Bytes>, Error> {
+        let (start, on) = self.near(file, seq, dir)?;
+        let room = usize::try_from(self.size - start).unwrap_or(usize::MAX);
+        let mut data = vec![0; (BEFORE_BYTES + HEADER_BYTES + at + len).min(room)];
+        file.read_at(start, &mut data)
+            .map_err(|error| Error::io("reading", &path(dir, &self.name), error))?;
+        let mut within = 0;
+        for step in 0..=on {
+            let (expected, place) = (Seq::new(seq.get() - (on - step)), start + within as u64);
+            let Some(rest) = data.get(within..).filter(|rest| rest.len() >= HEADER_BYTES) else {
+                return Ok(None);
+            };
+            let header = self.header_in(rest, place, expected, dir)?;
+            if step == on {
+                let first = within + HEADER_BYTES + at;
+                let fits = at + len <= header.payload_bytes && first + len <= data.len();
+                return Ok(fits.then(|| Bytes::from(data).slice(first..first + len)));
+            }
+            within += usize::try_from(header.stride()).expect("frames fit memory");
+        }
+        Ok(None)
     }
 
     /// The header at `at`, which must be that of `seq`.
@@ -198,7 +236,7 @@ impl Segment {
         dir: &str,
     ) -> Result<Header, Error> {
         Header::read(self.place(at), data)
-            .filter(|header| header.position.seq == seq && at + header.stride() <= self.size)
+            .filter(|header| header.seq == seq && at + header.stride() <= self.size)
             .ok_or_else(|| self.corrupt(dir, at, seq, "a frame's header does not hold"))
     }
 
@@ -218,7 +256,7 @@ impl Segment {
             let header = walk
                 .header(self)
                 .map_err(|error| Error::io("reading", &path(dir, &self.name), error))?
-                .filter(|header| header.position.seq == next)
+                .filter(|header| header.seq == next)
                 .ok_or_else(|| self.corrupt(dir, at, next, "a frame's header does not hold"))?;
             walk.skip(&header);
             offsets.push(header.stride());
