@@ -58,6 +58,8 @@ pub enum ErrorKind {
     Corrupt,
     /// A fault of ours.
     Bug,
+    /// The client did not send its request in time.
+    TimedOut,
 }
 
 /// What goes out for an [`ErrorKind`].
@@ -95,6 +97,7 @@ impl ErrorKind {
             Self::Unavailable { retry } => (503, "transient", Some(retry.us().div_ceil(1_000_000))),
             Self::Fenced { .. } => (503, "transient", Some(1)),
             Self::Corrupt | Self::Bug => (500, "exception", None),
+            Self::TimedOut => (408, "timeout", None),
         };
         HttpAnswer { status, issue_code, retry_after_s }
     }
@@ -127,6 +130,7 @@ mod tests {
             ErrorKind::Fenced { epoch: Epoch::new(7) },
             ErrorKind::Corrupt,
             ErrorKind::Bug,
+            ErrorKind::TimedOut,
         ];
         let table: Vec<String> = kinds
             .iter()
@@ -159,6 +163,7 @@ mod tests {
         Fenced { epoch: Epoch(7) }: 503 transient Some(1)
         Corrupt: 500 exception None
         Bug: 500 exception None
+        TimedOut: 408 timeout None
         ");
     }
 }

@@ -10,10 +10,14 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of all requests' bodies that are held at one time.
     pub bodies_bytes: usize,
+    /// Milliseconds in which nothing of a body may arrive.
+    pub body_silence_ms: u64,
     /// Depth of nesting of a JSON body.
     pub nesting: usize,
     /// Entries of a batch or transaction.
     pub bundle_entries: usize,
+    /// Bytes that the reads of one batch or transaction may tell in all.
+    pub answer_bytes: usize,
     /// Bytes of a request's URL.
     pub url_bytes: usize,
     /// Values joined by commas in one search parameter.
@@ -33,8 +37,10 @@ impl Default for Limits {
         Self {
             body_bytes: 32 << 20,
             bodies_bytes: 256 << 20,
+            body_silence_ms: 10_000,
             nesting: 64,
             bundle_entries: 10_000,
+            answer_bytes: 64 << 20,
             url_bytes: 16 << 10,
             or_values: 1_000,
             query_parameters: 256,

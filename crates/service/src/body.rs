@@ -7,7 +7,9 @@ use fhir::Resource;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
+use std::time::Duration;
 use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
 /// A body, and the share it takes of the memory for bodies until it is dropped.
 pub struct Held<'a> {
@@ -21,11 +23,17 @@ impl Held<'_> {
     pub const EMPTY: Self = Self { bytes: Bytes::new(), _share: None };
 }
 
+/// Of a told length, this much room is made at once.
+const RESERVED_BYTES: usize = 1 << 20;
+
 /// Takes memory for bodies in steps of this many bytes.
 pub const SHARE_BYTES: usize = 1 << 10;
 
-/// The whole body, refused by `Content-Length` before it is read when that is too long, or more
-/// than there is room for now.
+/// How long a whole body may take; as long as a gateway waits.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// The whole body, refused by `Content-Length` before it is read when that is too long. What has
+/// arrived takes its share, not what is told; a client that stops sending is not waited for.
 pub async fn read<'a, B>(
     service: &'a Service,
     headers: &HeaderMap,
@@ -40,11 +48,15 @@ where
     if told > limit {
         return Err(Error::BodyTooLong { limit });
     }
-    let mut share = None;
-    let mut taken = take(service, &mut share, 0, told)?;
+    let (mut share, mut taken) = (None, 0);
+    let (end, silence) = (Instant::now() + WHOLE, service.limits().body_silence_ms);
+    let too_slow = |_| Error::BodyTooSlow { limit: silence };
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let until = end.min(Instant::now() + Duration::from_millis(silence));
+        let frame = timeout_at(until, body.frame()).await.map_err(too_slow)?;
+        let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| Error::BodyBrokeOff)?.into_data() else { continue };
         let len = first.len() + whole.len() + data.len();
         if len > limit {
@@ -56,7 +68,7 @@ where
             first = data;
         } else {
             if whole.is_empty() {
-                whole.reserve(told.max(len));
+                whole.reserve(told.min(RESERVED_BYTES).max(len));
                 whole.extend_from_slice(&std::mem::take(&mut first));
             }
             whole.extend_from_slice(&data);

@@ -58,6 +58,20 @@ pub enum Error {
     /// The body did not arrive whole.
     #[error("the body broke off")]
     BodyBrokeOff,
+    /// The client stopped sending.
+    #[error(
+        "nothing of the body arrived for the limit body_silence_ms of {limit}, or not all in 60 s"
+    )]
+    BodyTooSlow {
+        /// The limit.
+        limit: u64,
+    },
+    /// Reads of one batch told more than may be answered at once.
+    #[error("the answers to this batch are longer than the limit answer_bytes of {limit}")]
+    AnswerTooLong {
+        /// The limit.
+        limit: usize,
+    },
     /// A body is needed.
     #[error("the request has no body")]
     NoBody,
@@ -191,6 +205,8 @@ impl Error {
         match self {
             Self::Path | Self::Account | Self::UnknownType { .. } => ErrorKind::NotFound,
             Self::NotFound | Self::NoVersion => ErrorKind::NotFound,
+            Self::BodyTooSlow { .. } => ErrorKind::TimedOut,
+            Self::AnswerTooLong { .. } => ErrorKind::TooLarge,
             Self::Deleted => ErrorKind::Gone,
             Self::Id
             | Self::BodyBrokeOff

@@ -8,6 +8,7 @@ use crate::interaction::{self, Asked, capabilities, health};
 use crate::query::Controls;
 use crate::route::{Interaction, Target};
 use crate::{Account, Answer, Call, Error, Failure, Service, body, bundle, idempotency};
+use base::ErrorKind;
 use bytes::Bytes;
 use fhir::{Issue, Severity};
 use http::header::{ALLOW, HOST, HeaderName};
@@ -245,9 +246,10 @@ fn options(target: &Target) -> HttpResponse {
     response
 }
 
-/// Faults of ours are for a human; refusals are the client's business.
+/// Faults of ours are for a human; refusals, which may repeat what the client said, are the
+/// client's business.
 fn log(failure: &Failure) {
-    if failure.status().is_server_error() && !matches!(failure.error, Error::Gate(_)) {
+    if matches!(failure.error.kind(), ErrorKind::Bug | ErrorKind::Corrupt) {
         tracing::error!(error = %failure.error, "a request failed by a fault of this server");
     }
 }

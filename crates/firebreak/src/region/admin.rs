@@ -1,5 +1,5 @@
-//! Operators' commands at a region. Looking is for every member of the cluster; changing things
-//! is for operators.
+//! Operators' commands at a region. How it stands is for every member of the cluster to see;
+//! changing things, and what holds patient data, is for operators.
 
 use super::http::{Answer, bytes, json};
 use super::{Region, quarantine, status};
@@ -33,6 +33,10 @@ pub async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Inco
     let commands = request.method() == Method::POST;
     if commands && caller.kind != Kind::Operator {
         return refuse(StatusCode::FORBIDDEN, "only an operator's certificate may command");
+    }
+    if parts.first() == Some(&"quarantine") && caller.kind != Kind::Operator {
+        let reason = "only an operator's certificate may look into the quarantine";
+        return refuse(StatusCode::FORBIDDEN, reason);
     }
     match parts[..] {
         ["dr", verb @ ("switchover" | "failback")] if commands => {

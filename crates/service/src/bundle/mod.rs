@@ -23,6 +23,41 @@ enum Kind {
     Transaction,
 }
 
+/// What the reads of one bundle may still tell: a small request must not ask for more than fits.
+struct Room {
+    limit: usize,
+    left: usize,
+}
+
+impl Room {
+    fn new(call: &Call) -> Self {
+        let limit = call.shared.service.limits().answer_bytes;
+        Self { limit, left: limit }
+    }
+
+    /// Nothing more fits: reads are refused before they are made.
+    const fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The answer to a read, if it fits.
+    fn admit(&mut self, index: usize, answer: Answer) -> Answer {
+        let bytes = answer.body.as_ref().map_or(0, Bytes::len);
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                answer
+            }
+            None => self.refuse(index),
+        }
+    }
+
+    fn refuse(&mut self, index: usize) -> Answer {
+        self.left = 0;
+        request::of_entry(index, Error::AnswerTooLong { limit: self.limit }.into()).to_answer()
+    }
+}
+
 /// Answers `POST [base]`.
 pub async fn answer(call: &Call, body: Bytes) -> Result<Answer, Failure> {
     let bundle = Arc::new(parse(call, body).await?);

@@ -2,6 +2,7 @@
 //! (<https://hl7.org/fhir/R4/http.html#trules>): to other entries by `fullUrl`, and to stored
 //! resources by a query.
 
+use super::transaction::Own;
 use crate::call::Shared;
 use crate::commit::{Matched, resolve};
 use crate::route::type_id;
@@ -27,12 +28,13 @@ impl References {
     }
 
     /// Resolves every conditional reference of a resource that is not resolved yet: each once for
-    /// a bundle. It may wait: call it where blocking is allowed.
+    /// a bundle, over what is stored and what the bundle puts. It may wait: call it where blocking is allowed.
     pub fn resolve_in(
         &mut self,
         shared: &Shared,
         resource: &Resource,
         index: usize,
+        own: &mut Own<'_>,
         conditions: &mut Vec<Condition>,
     ) -> Result<(), Failure> {
         for reference in resource.references() {
@@ -42,13 +44,21 @@ impl References {
             }
             let place = || format!("Bundle.entry[{index}].resource");
             let type_id = type_id(name)?;
-            let id = match resolve(shared, type_id, query, &place())? {
-                Matched::One(id, condition) => {
-                    conditions.push(condition);
-                    id
-                }
-                Matched::None(_) => return Err(Error::NoMatch { place: place() }.into()),
+            let (stored, condition) = match resolve(shared, type_id, query, &place())? {
+                Matched::One(id, condition) => (Some(id), condition),
+                Matched::None(condition) => (None, condition),
                 Matched::Several => return Err(Error::SeveralMatches { place: place() }.into()),
+            };
+            // What the transaction changes counts as it is then.
+            let mut found = own.matches(type_id, &condition.filter);
+            found.extend(stored.filter(|id| !own.changes(type_id, id)));
+            conditions.push(condition);
+            let id = match (found.pop(), found.pop()) {
+                (Some(id), None) => id,
+                (None, _) => return Err(Error::NoMatch { place: place() }.into()),
+                (Some(_), Some(_)) => {
+                    return Err(Error::SeveralMatches { place: place() }.into());
+                }
             };
             self.conditional.insert(reference.to_owned(), format!("{}/{id}", type_id.name()));
         }

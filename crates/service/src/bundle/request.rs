@@ -21,6 +21,16 @@ pub struct Step {
     pub full_url: Option<String>,
 }
 
+impl Step {
+    /// Whether it changes nothing.
+    pub const fn reads(&self) -> bool {
+        !matches!(
+            self.asked.interaction,
+            Interaction::Create | Interaction::Update | Interaction::Delete
+        )
+    }
+}
+
 /// Reads one entry. `base` is the base URL that its URLs may begin with.
 pub fn step(index: usize, entry: BundleEntry, base: &str) -> Result<Step, Error> {
     read(index, entry, base).map_err(|error| Error::Entry { index, error: Box::new(error) })

@@ -4,6 +4,7 @@
 //! parse → resolve conditions, each once → rewrite, validate, extract in parallel → one commit;
 //! when a condition changed meanwhile, again from the conditions on.
 
+use super::Room;
 use super::batch::of_step;
 use super::parallel;
 use super::references::References;
@@ -20,9 +21,10 @@ use crate::interaction::delete::deleted;
 use crate::interaction::update::{check_id, written};
 use crate::route::{Interaction, Target};
 use crate::{Answer, Call, Error, Failure};
-use base::ResourceId;
+use base::{ResourceId, Stamp};
 use fhir::{Resource, TypeId};
-use std::collections::HashSet;
+use search::{Extracted, Filter, Meta};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use store::{Action, ChangeRequest, Committed, Condition, Guard, Write};
 
@@ -91,12 +93,56 @@ fn ready(shared: &Shared, bundle: &Resource) -> Result<Ready, Failure> {
         let index = step.index;
         plan.add(shared, step).map_err(|failure| of_entry(index, failure))?;
     }
+    let deletes = plan.deletes.iter().map(|(_, change)| (change.type_id, &change.id));
+    let mut own = Own::new(plan.posts.iter().chain(&plan.puts), deletes);
     for put in plan.posts.iter().chain(&plan.puts) {
         plan.references
-            .resolve_in(shared, &put.resource, put.index, &mut plan.conditions)
+            .resolve_in(shared, &put.resource, put.index, &mut own, &mut plan.conditions)
             .map_err(|failure| of_entry(put.index, failure))?;
     }
     plan.finish()
+}
+
+/// What the transaction itself puts: its conditional references may lead there, for they are
+/// resolved after its changes.
+pub struct Own<'a> {
+    puts: Vec<&'a Put>,
+    changed: HashSet<(TypeId, &'a ResourceId)>,
+    /// By place in `puts`: what is searched in it, made when it is first asked for.
+    extracted: HashMap<usize, Extracted>,
+}
+
+impl<'a> Own<'a> {
+    fn new(
+        puts: impl Iterator<Item = &'a Put>,
+        deletes: impl Iterator<Item = (TypeId, &'a ResourceId)>,
+    ) -> Self {
+        let puts: Vec<&Put> = puts.collect();
+        let changed = puts.iter().map(|put| (put.type_id, &put.id)).chain(deletes).collect();
+        Self { puts, changed, extracted: HashMap::new() }
+    }
+
+    /// Whether this resource is put or deleted: then it counts as it is after that.
+    pub fn changes(&self, type_id: TypeId, id: &ResourceId) -> bool {
+        self.changed.contains(&(type_id, id))
+    }
+
+    /// The resources put that a query matches.
+    pub fn matches(&mut self, type_id: TypeId, filter: &Filter) -> Vec<ResourceId> {
+        let mut found = Vec::new();
+        for (place, put) in self.puts.iter().enumerate() {
+            if put.type_id != type_id {
+                continue;
+            }
+            let extracted =
+                self.extracted.entry(place).or_insert_with(|| search::extract(&put.resource));
+            let meta = Meta { id: put.id.clone(), updated: Stamp::MAX };
+            if filter.matches(&meta, extracted) {
+                found.push(put.id.clone());
+            }
+        }
+        found
+    }
 }
 
 /// The entries, understood; the first that is not refuses all.
@@ -261,6 +307,7 @@ pub async fn answers(
     committed: Option<&Committed>,
 ) -> Result<Vec<Answer>, Failure> {
     let mut answers = Vec::with_capacity(slots.len());
+    let mut room = Room::new(call);
     for slot in slots {
         answers.push(match slot {
             Slot::Change(place) => changed(call, committed, place)?,
@@ -271,9 +318,13 @@ pub async fn answers(
             Slot::Read(step) => {
                 let entry = of_step(call, &step);
                 let index = step.index;
-                match interaction::answer(&entry, step.asked).await {
-                    Ok(answer) => answer,
-                    Err(failure) => of_entry(index, failure).to_answer(),
+                if room.is_full() {
+                    room.refuse(index)
+                } else {
+                    match interaction::answer(&entry, step.asked).await {
+                        Ok(answer) => room.admit(index, answer),
+                        Err(failure) => of_entry(index, failure).to_answer(),
+                    }
                 }
             }
         });

@@ -1,6 +1,7 @@
 //! Batch and transaction.
 
 use crate::bed::{Answer, Bed};
+use base::Limits;
 use serde_json::{Value, json};
 
 fn bundle(kind: &str, entries: &[Value]) -> String {
@@ -73,6 +74,54 @@ async fn conditional_references_lead_to_the_one_match() {
     bed.post("Patient", &patient("1").to_string()).await;
     assert_eq!(transact(&bed, &entries).await.status, 412);
     assert_eq!(count(&bed, "Observation").await, 1);
+}
+
+/// Conditional references are resolved after the transaction's own changes.
+#[tokio::test]
+async fn conditional_references_see_what_the_transaction_changes() {
+    let bed = Bed::new();
+    let query = "Patient?identifier=urn:x|1";
+    let both = [
+        post("urn:uuid:1", observation(query)),
+        post("urn:uuid:2", patient("1")),
+        post("urn:uuid:3", patient("2")),
+    ];
+    let answer = transact(&bed, &both).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let entries = answer.json()["entry"].clone();
+    let id = entries[1]["resource"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(entries[0]["resource"]["subject"]["reference"], format!("Patient/{id}"));
+
+    // One stored and one new are two.
+    assert_eq!(transact(&bed, &both).await.status, 412);
+    // The stored one is deleted, or does not match any more.
+    let gone = json!({"request": {"method": "DELETE", "url": format!("Patient/{id}")}});
+    let mut other = patient("3");
+    other["id"] = json!(id);
+    let url = format!("Patient/{id}");
+    let changed = json!({"resource": other, "request": {"method": "PUT", "url": url}});
+    for change in [changed, gone] {
+        let refused = transact(&bed, &[change, post("urn:uuid:1", observation(query))]).await;
+        assert_eq!(refused.status, 412, "{}", refused.text());
+    }
+    assert_eq!((count(&bed, "Patient").await, count(&bed, "Observation").await), (2, 1));
+}
+
+#[tokio::test]
+async fn the_reads_of_one_bundle_tell_no_more_than_the_limit() {
+    let bed = Bed::with(Limits { answer_bytes: 2000, ..Limits::default() });
+    assert_eq!(bed.post("Patient", &patient("1").to_string()).await.status, 201);
+    let read = json!({"request": {"method": "GET", "url": "Patient?_count=1000"}});
+    let write = post("urn:uuid:1", patient("2"));
+    let entries: Vec<Value> = (0..20).map(|_| read.clone()).chain([write]).collect();
+    for kind in ["batch", "transaction"] {
+        let answer = bed.post("", &bundle(kind, &entries)).await.json();
+        let status =
+            |at: usize| answer["entry"][at]["response"]["status"].as_str().map(|s| &s[..3]);
+        assert_eq!((status(0), status(19), status(20)), (Some("200"), Some("413"), Some("201")));
+        let why = answer["entry"][19]["response"]["outcome"]["issue"][0]["diagnostics"].as_str();
+        assert!(why.is_some_and(|why| why.contains("answer_bytes of 2000")), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -39,6 +39,42 @@ async fn all_bodies_together_are_bounded() {
     assert_eq!(bed.post("Patient", &patient(&"x".repeat(2000))).await.status, 201);
 }
 
+/// A body that stops after its first piece.
+struct Stuck(Option<bytes::Bytes>);
+
+impl hyper::body::Body for Stuck {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        match self.0.take() {
+            Some(data) => std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(data)))),
+            None => std::task::Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_is_not_waited_for_and_takes_only_what_it_sent() {
+    let bed = Bed::with(Limits { bodies_bytes: 8192, body_silence_ms: 200, ..Limits::default() });
+    let request = http::Request::builder()
+        .method("POST")
+        .uri("/fhir/Patient")
+        .header("host", "test.example")
+        .header("content-type", "application/fhir+json")
+        .header("content-length", "8192")
+        .body(Stuck(Some("{".into())))
+        .expect("the request is well-formed");
+    let stuck = bed.service.answer(request, service::Scheme::Http);
+    let body = patient("A");
+    let small = bed.post("Patient", &body);
+    let (stuck, small) = tokio::join!(stuck, small);
+    assert_eq!((stuck.status().as_u16(), small.status), (408, 201));
+}
+
 #[tokio::test]
 async fn a_page_is_bounded_however_much_is_asked_for() {
     let bed = Bed::with(Limits { page_entries: 3, page_entries_default: 2, ..Limits::default() });
