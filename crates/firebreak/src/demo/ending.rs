@@ -1,5 +1,6 @@
 //! Accounts for every write, and says whether what was promised held.
 
+use super::Arguments;
 use super::measure;
 use super::story::Story;
 use anyhow::{Context, bail};
@@ -15,8 +16,11 @@ const REJOIN_ALLOWANCE_BYTES: u64 = 1 << 20;
 
 /// Counts, writes the files that were asked for, prints promise against measurement.
 pub fn account(story: &mut Story<'_>, records: &[Record]) -> anyhow::Result<()> {
-    story.wait("equal digests at the end", Story::digests_agree)?;
-    story.report.digests_equal = true;
+    let agreed = story.wait("equal digests at the end", Story::digests_agree);
+    if story.is_interrupted() {
+        return agreed;
+    }
+    story.report.digests_equal = agreed.is_ok();
     let quarantine = quarantine(story)?;
     let url = story.members.url();
     let counted = story.runtime.block_on(workload::account_for(records, &url, &quarantine))?;
@@ -113,11 +117,32 @@ fn quarantine(story: &Story<'_>) -> anyhow::Result<BTreeMap<(String, String), Op
     Ok(held)
 }
 
-fn write_files(story: &Story<'_>, records: &[Record]) -> anyhow::Result<()> {
-    if let Some(path) = &story.arguments.report {
-        let text = serde_json::to_string_pretty(&story.report)?;
-        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+/// Makes the files that were asked for, before anything is started.
+pub fn check_files(arguments: &Arguments) -> anyhow::Result<()> {
+    let files = [&arguments.report, &arguments.history, &arguments.quarantine];
+    for path in files.into_iter().flatten() {
+        std::fs::File::create(path).with_context(|| path.display().to_string())?;
     }
+    Ok(())
+}
+
+/// The report of a demo that did not hold, or not reach its end.
+pub fn write_broken(story: &mut Story<'_>) {
+    story.report.ok = false;
+    story.report.events = story.talk.events();
+    if let Err(error) = write_report(story) {
+        story.talk.line(&format!("the report is not written: {error:#}"));
+    }
+}
+
+fn write_report(story: &Story<'_>) -> anyhow::Result<()> {
+    let Some(path) = &story.arguments.report else { return Ok(()) };
+    let text = serde_json::to_string_pretty(&story.report)?;
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+fn write_files(story: &Story<'_>, records: &[Record]) -> anyhow::Result<()> {
+    write_report(story)?;
     if let Some(path) = &story.arguments.history {
         let mut file = std::io::BufWriter::new(
             std::fs::File::create(path).with_context(|| path.display().to_string())?,
@@ -140,6 +165,9 @@ pub fn leave_running(mut story: Story<'_>, folder: &Path) {
         .talk
         .line(&format!("status: firebreak dr status --operator {}", story.members.operator()));
     story.talk.line(&format!("stop: pkill --full {}", folder.display()));
+    if story.arguments.link_delay_ms > 0 {
+        story.talk.line("the delayed link from east to west ends with this command: nothing is shipped any more");
+    }
     if let Some(east) = story.east.take() {
         east.keep();
     }

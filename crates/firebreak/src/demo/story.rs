@@ -44,6 +44,7 @@ pub struct Story<'a> {
 pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     let ports = Ports::new(arguments.port)?;
     ports.check_free()?;
+    ending::check_files(arguments)?;
     let folder = tempfile::Builder::new().prefix("firebreak-demo-").tempdir()?;
     let members = Members::new(folder.path().to_owned(), ports, arguments.link_delay_ms > 0);
     let runtime = Runtime::new()?;
@@ -65,6 +66,18 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
         killed_ms: 0,
         failback_ms: (0, 0),
     };
+    let held = play(&mut story, ports);
+    if held.is_err() {
+        ending::write_broken(&mut story);
+    } else if arguments.keep {
+        let kept = folder.keep();
+        ending::leave_running(story, &kept);
+    }
+    held
+}
+
+/// All of it; fails at the first step that does, or when a promise did not hold.
+fn play(story: &mut Story<'_>, ports: Ports) -> anyhow::Result<()> {
     story.start(ports)?;
     let clients = story.clients()?;
     story.agree()?;
@@ -72,13 +85,7 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     story.bring_east_back()?;
     story.fail_back(&clients)?;
     let records = story.runtime.block_on(clients.stop());
-    let held = ending::account(&mut story, &records);
-    if arguments.keep && held.is_ok() {
-        let kept = folder.keep();
-        ending::leave_running(story, &kept);
-        return Ok(());
-    }
-    held
+    ending::account(story, &records)
 }
 
 fn watch_for_interruption(runtime: &Runtime, interrupted: &Arc<AtomicBool>) {
@@ -254,6 +261,11 @@ impl Story<'_> {
         Ok(told(one).is_some() && told(one) == told(other))
     }
 
+    /// Whether somebody wants it to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
     fn breathe(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + BREATH;
         self.wait("a moment", |_| Ok(Instant::now() >= until))
@@ -271,7 +283,7 @@ impl Story<'_> {
             let followed = diaries.iter_mut().try_for_each(|diary| diary.follow(&self.talk));
             self.diaries = diaries;
             followed?;
-            if self.interrupted.load(Ordering::Relaxed) {
+            if self.is_interrupted() {
                 bail!("interrupted");
             }
             for (name, process) in &mut self.others {

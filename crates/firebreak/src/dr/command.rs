@@ -73,6 +73,7 @@ fn command(
     if operator.name(&told.primary) == to {
         return Err(Refused(format!("{to} is the primary already")).into());
     }
+    refuse_hopeless(operator, &told, to)?;
     let plan = plan(operator, &told, what, to);
     let mut out = std::io::stdout();
     if !sure.yes {
@@ -101,6 +102,24 @@ fn command(
         writeln!(out, "{}", answer["outcome"].as_str().unwrap_or("done"))?;
     }
     Ok(())
+}
+
+/// A plan that the region would refuse is not printed.
+fn refuse_hopeless(operator: &Operator, told: &AccountStatus, to: &str) -> anyhow::Result<()> {
+    let secondary = told.secondary.as_ref().map(|id| operator.name(id));
+    let account = &told.account;
+    let reason = match secondary {
+        None => format!("account {account} has no secondary to hand over to"),
+        Some(secondary) if secondary != to => {
+            format!("{to} is not the secondary of account {account}: {secondary} is")
+        }
+        Some(_) if told.secondary_state != "in-sync" => {
+            let state = &told.secondary_state;
+            format!("the secondary {to} is {state}, and an account is handed over only in-sync")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Refused(reason).into())
 }
 
 fn plan(operator: &Operator, told: &AccountStatus, what: &str, to: &str) -> String {

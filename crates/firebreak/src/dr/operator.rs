@@ -4,14 +4,16 @@ use super::At;
 use crate::config::Config;
 use crate::exit::{Misconfigured, Refused};
 use crate::process;
-use ::gateway::{Resolve, Status, Upstream, empty, url};
+use ::gateway::{MemberStatus, Resolve, Status, Upstream, empty, url};
 use anyhow::Context;
 use base::MemberId;
 use bytes::Bytes;
-use control::{Member, Roster};
+use control::{Kind, Member, Roster};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
+use parking_lot::RwLock;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,29 +35,59 @@ pub struct Operator {
 impl Operator {
     /// Finds credentials and members.
     pub fn new(at: &At) -> anyhow::Result<Self> {
-        let own = match (&at.operator, &at.config) {
-            (Some(folder), _) => folder.clone(),
+        let (own, is_operator) = match (&at.operator, &at.config) {
+            (Some(folder), _) => (folder.clone(), true),
             (None, Some(file)) => {
                 let data = Config::read(file)?.data;
                 let operator = data.join("operator");
-                if operator.join("tls").is_dir() { operator } else { data }
+                if operator.join("tls").is_dir() { (operator, true) } else { (data, false) }
             }
             (None, None) => {
                 return Err(Misconfigured("give --config or --operator".to_owned()).into());
             }
         };
+        let read = control::read_roster(&own)?;
         let roster = Self::newest_roster(&own)?;
         let credentials = control::read_credentials(&own.join("tls"))?;
         let runtime = process::runtime()?;
-        let addresses: Vec<_> = roster.regions().map(|m| (m.id, m.serve.clone())).collect();
-        let resolve: Resolve = Arc::new(move |id| {
-            addresses.iter().find(|(known, _)| *known == id).map(|(_, at)| at.clone())
-        });
+        let addresses: Arc<RwLock<BTreeMap<MemberId, String>>> = Arc::default();
+        let known = addresses.clone();
+        let resolve: Resolve = Arc::new(move |id| known.read().get(&id).cloned());
         let upstream = {
             let _inside = runtime.enter();
             Upstream::new(&credentials, resolve)?
         };
-        Ok(Self { runtime, upstream, roster })
+        let mut operator = Self { runtime, upstream, roster };
+        operator.learn(&addresses);
+        if is_operator && operator.roster != read {
+            // Without it, the next command asks again.
+            if let Err(error) = control::write_roster(&own, &operator.roster) {
+                tracing::warn!(%error, "the members that joined are not kept");
+            }
+        }
+        Ok(operator)
+    }
+
+    /// Asks the known regions who else is there: an operator's credentials are made before others
+    /// join, and may lie where no member tells of them.
+    fn learn(&mut self, addresses: &RwLock<BTreeMap<MemberId, String>>) {
+        let resolved =
+            |roster: &Roster| roster.regions().map(|m| (m.id, m.serve.clone())).collect();
+        *addresses.write() = resolved(&self.roster);
+        let told: Vec<_> = self
+            .statuses()
+            .into_iter()
+            .filter_map(|(_, status)| status)
+            .flat_map(|status| status.members)
+            .filter_map(member)
+            .collect();
+        for member in told {
+            match self.roster.members.iter_mut().find(|known| known.id == member.id) {
+                Some(known) => known.serve = member.serve,
+                None => self.roster.members.push(member),
+            }
+        }
+        *addresses.write() = resolved(&self.roster);
     }
 
     /// The operator's folder was written at `init`; the member beside it knows who joined since.
@@ -159,4 +191,12 @@ impl Operator {
         let told = told.as_ref().and_then(|value| value["error"].as_str());
         Err(Refused(told.unwrap_or("the region refused").to_owned()).into())
     }
+}
+
+/// A member as a region tells of it; what an operator does not need stays empty.
+fn member(told: MemberStatus) -> Option<Member> {
+    let kinds = [Kind::Region, Kind::Witness, Kind::Gateway, Kind::Operator];
+    let kind = kinds.into_iter().find(|kind| kind.name() == told.kind)?;
+    let (name, id) = (told.name.parse().ok()?, told.id.parse().ok()?);
+    Some(Member { name, id, kind, peer: told.peer, serve: told.serve, ship: String::new() })
 }

@@ -8,8 +8,11 @@ use replication::Gate as _;
 use store::AccountStore;
 
 /// Digests are told at positions that both regions pass: whole multiples of this many commits,
-/// or the end while nothing is written.
-const DIGEST_STEP: u64 = 64;
+/// far enough apart that a secondary which is a little behind tells the same one most of the time.
+/// While nothing is written it is the end.
+const DIGEST_STEP: u64 = 1024;
+/// The same, while there are fewer.
+const DIGEST_STEP_EARLY: u64 = 64;
 
 /// Its whole word.
 pub fn tell(region: &Region) -> Status {
@@ -67,7 +70,8 @@ fn account(region: &Region, view: &View) -> AccountStatus {
         told.position = Some(status.durable.to_string());
         told.applied = Some(status.applied.to_string());
         let applied = status.applied.seq;
-        let step = Seq::new(applied.get() / DIGEST_STEP * DIGEST_STEP);
+        let every = if applied.get() < DIGEST_STEP { DIGEST_STEP_EARLY } else { DIGEST_STEP };
+        let step = Seq::new(applied.get() / every * every);
         let at = if open.is_quiet(applied, region.clock.boot()) { applied } else { step };
         if let Some(digest) = open.store.digest(at) {
             told.digest_at = Some(digest.position.to_string());

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, wait};
 use crate::server::{self, Server};
+use std::process::Command;
 
 fn request(method: &str, path: &str, body: &str) -> String {
     let length = body.len();
@@ -29,10 +30,22 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
     let process = serve.child.id();
     let alone = write(&serve, "Alone");
 
+    let moved = cluster.data.with_file_name("moved").display().to_string();
+    let copied = Command::new("cp").args(["-r", &cluster.operator(), &moved]).status();
+    assert!(copied.expect("cp runs").success());
+
     let _witness = cluster.join("third", "witness", "");
     let _west = cluster.join("west", "region", "");
     cluster.wait_in_sync("first");
     let pair = write(&serve, "Pair");
+
+    // Credentials that were moved before the others joined find them; a witness's see no patients.
+    let moved = ["dr", "switchover", "--to", "third", "--operator", &moved];
+    let said = cluster.try_run(&moved).expect_err("a witness holds no data");
+    assert!(said.contains("third is not the secondary of account fhir: west is"), "{said}");
+    let look = ["dr", "quarantine", "list", "--config", &cluster.config("third")];
+    let said = cluster.try_run(&look).expect_err("a witness is no operator");
+    assert!(said.contains("only an operator's certificate"), "{said}");
 
     // The other region has all of it: it takes over, and the first passes its clients' requests on.
     let epoch = cluster.status()["first"]["epoch"].to_string();
