@@ -31,8 +31,23 @@ pub struct Refused(pub String);
 pub fn code(done: anyhow::Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     // stderr may be closed; the code still tells.
-    let _ = writeln!(std::io::stderr(), "firebreak: {error:#}");
+    let _ = writeln!(std::io::stderr(), "firebreak: {}", sentence(&error));
     ExitCode::from(number(&error))
+}
+
+/// What failed and why, each said once: some errors tell their cause themselves.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.contains(&cause) {
+            continue;
+        }
+        if !sentence.is_empty() {
+            sentence.push_str(": ");
+        }
+        sentence.push_str(&cause);
+    }
+    sentence
 }
 
 fn number(error: &anyhow::Error) -> u8 {
@@ -83,5 +98,22 @@ fn of_store(error: &store::Error) -> u8 {
         store::Error::Corrupt { .. } | store::Error::Commit(_) => 65,
         store::Error::Log(Log::Corrupt { .. } | Log::Format { .. }) => 65,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let denied = std::io::Error::from(ErrorKind::PermissionDenied);
+        let text = denied.to_string();
+        let known = anyhow::Error::new(denied).context(format!("read roster.toml: {text}"));
+        assert_eq!(sentence(&known), format!("read roster.toml: {text}"));
+        let error = Err::<(), _>(known).context("the region does not start");
+        let whole = format!("the region does not start: read roster.toml: {text}");
+        assert_eq!(sentence(&error.expect_err("it is one")), whole);
     }
 }
