@@ -48,6 +48,9 @@ enum Verb {
     Gateway(config::Arguments),
     /// Loses a region under load and goes on, on this machine, and accounts for every write.
     Demo(demo::Arguments),
+    /// The demo's delayed link between the regions, as a process of its own.
+    #[command(hide = true)]
+    DemoLink(demo::LinkArguments),
     /// Shows and commands disaster recovery.
     #[command(subcommand)]
     Dr(dr::Verb),
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Verb::Witness(arguments) => witness::run(&arguments),
         Verb::Gateway(arguments) => gateway::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::DemoLink(arguments) => demo::link(&arguments),
         Verb::Dr(verb) => dr::run(&verb),
     };
     exit::code(done)

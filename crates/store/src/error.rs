@@ -8,6 +8,8 @@ pub enum Error {
     /// `If-Match` names another version than the current one.
     #[error("the current version is {}, not {expected}", found.map_or_else(|| "none".to_owned(), |v| v.to_string()))]
     VersionMismatch {
+        /// Which of the write's changes.
+        index: usize,
         /// What the request asked for.
         expected: VersionId,
         /// What is there; `None` when absent or deleted.
@@ -16,6 +18,8 @@ pub enum Error {
     /// `If-None-Match: *` met a resource.
     #[error("the resource exists already, in version {found}")]
     Exists {
+        /// Which of the write's changes.
+        index: usize,
         /// Its version.
         found: VersionId,
     },

@@ -165,11 +165,11 @@ pub fn leave_running(mut story: Story<'_>, folder: &Path) {
         .talk
         .line(&format!("status: firebreak dr status --operator {}", story.members.operator()));
     story.talk.line(&format!("stop: pkill --full {}", folder.display()));
-    if story.arguments.link_delay_ms > 0 {
-        story.talk.line("the delayed link from east to west ends with this command: nothing is shipped any more");
-    }
     if let Some(east) = story.east.take() {
         east.keep();
+    }
+    if let Some(link) = story.link.take() {
+        link.keep();
     }
     for (_, process) in story.others.drain(..) {
         process.keep();

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -96,13 +97,33 @@ impl Drop for Process {
 pub struct Members {
     folder: PathBuf,
     ports: Ports,
-    delayed: bool,
+    delay_ms: u64,
 }
 
 impl Members {
-    /// In `folder`, which exists; `delayed` puts a link before west.
-    pub const fn new(folder: PathBuf, ports: Ports, delayed: bool) -> Self {
-        Self { folder, ports, delayed }
+    /// In `folder`, which exists; a `delay_ms` other than 0 puts a link before west.
+    pub const fn new(folder: PathBuf, ports: Ports, delay_ms: u64) -> Self {
+        Self { folder, ports, delay_ms }
+    }
+
+    /// Starts the link before west, if there is to be one. Its death cuts what is in flight.
+    pub fn start_link(&self) -> anyhow::Result<Option<Process>> {
+        if self.delay_ms == 0 {
+            return Ok(None);
+        }
+        let (listen, to) = (self.ports.west_link().to_string(), self.ports.west_ship().to_string());
+        let delay = self.delay_ms.to_string();
+        let link = ["demo-link", "--listen", &listen, "--to", &to, "--delay-ms", &delay];
+        let child = self
+            .program(&link)?
+            // Named like the others, so that one command stops all.
+            .arg0(self.folder.join("demo-link"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start the delayed link")?;
+        Ok(Some(Process { child }))
     }
 
     /// The FHIR base that clients know.
@@ -132,7 +153,7 @@ impl Members {
     /// Lets the others join, each with a token of its own, and starts them.
     pub fn join_others(&self) -> anyhow::Result<[Process; 3]> {
         let (peer, serve, ship) = (self.ports.at(3), self.ports.at(4), self.ports.west_ship());
-        let reached = if self.delayed { self.ports.west_link() } else { ship };
+        let reached = if self.delay_ms > 0 { self.ports.west_link() } else { ship };
         let west = format!(
             "peer = \"{peer}\"\nserve = \"{serve}\"\nship = \"{ship}\"\n\
              [advertise]\nship = \"{reached}\"\n"

@@ -8,7 +8,9 @@ mod report;
 mod story;
 mod talk;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `firebreak demo`.
 #[derive(clap::Args)]
@@ -37,6 +39,31 @@ pub struct Arguments {
     /// Leave everything running at the end, and print the URLs.
     #[arg(long)]
     keep: bool,
+}
+
+/// `firebreak demo-link`.
+#[derive(clap::Args)]
+pub struct LinkArguments {
+    /// Where it listens.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Where it leads.
+    #[arg(long)]
+    to: SocketAddr,
+    /// How late each byte arrives.
+    #[arg(long)]
+    delay_ms: u64,
+}
+
+/// Passes bytes on until it is killed.
+pub fn link(arguments: &LinkArguments) -> anyhow::Result<()> {
+    let delay = Duration::from_millis(arguments.delay_ms);
+    crate::process::runtime()?.block_on(async {
+        let link = workload::DelayedLink::start(arguments.listen, arguments.to, delay).await?;
+        crate::process::stopped().await;
+        drop(link);
+        Ok(())
+    })
 }
 
 /// Runs the demo; fails unless all that is promised held.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use workload::{Clients, ClientsConfig, DelayedLink};
+use workload::{Clients, ClientsConfig};
 
 /// How long any one step may take.
 const STEP: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ pub struct Story<'a> {
     pub members: Members,
     pub east: Option<Process>,
     pub others: Vec<(&'static str, Process)>,
-    link: Option<DelayedLink>,
+    pub link: Option<Process>,
     diaries: Vec<Diary>,
     interrupted: Arc<AtomicBool>,
     pub report: Report,
@@ -46,7 +46,7 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     ports.check_free()?;
     ending::check_files(arguments)?;
     let folder = tempfile::Builder::new().prefix("firebreak-demo-").tempdir()?;
-    let members = Members::new(folder.path().to_owned(), ports, arguments.link_delay_ms > 0);
+    let members = Members::new(folder.path().to_owned(), ports, arguments.link_delay_ms);
     let runtime = Runtime::new()?;
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_for_interruption(&runtime, &interrupted);
@@ -66,7 +66,7 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
         killed_ms: 0,
         failback_ms: (0, 0),
     };
-    let held = play(&mut story, ports);
+    let held = play(&mut story);
     if held.is_err() {
         ending::write_broken(&mut story);
     } else if arguments.keep {
@@ -77,8 +77,8 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// All of it; fails at the first step that does, or when a promise did not hold.
-fn play(story: &mut Story<'_>, ports: Ports) -> anyhow::Result<()> {
-    story.start(ports)?;
+fn play(story: &mut Story<'_>) -> anyhow::Result<()> {
+    story.start()?;
     let clients = story.clients()?;
     story.agree()?;
     story.lose_east(&clients)?;
@@ -96,22 +96,31 @@ fn watch_for_interruption(runtime: &Runtime, interrupted: &Arc<AtomicBool>) {
     });
 }
 
+/// Ready when the flag is up.
+async fn raised(flag: &AtomicBool) {
+    while !flag.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 impl Story<'_> {
     /// Starts the four processes and loads real patients.
-    fn start(&mut self, ports: Ports) -> anyhow::Result<()> {
+    fn start(&mut self) -> anyhow::Result<()> {
         self.talk.event("demo", "starting east, west, witness and gateway");
         self.east = Some(self.members.init()?);
-        if self.arguments.link_delay_ms > 0 {
-            let delay = Duration::from_millis(self.arguments.link_delay_ms);
-            let link = DelayedLink::start(ports.west_link(), ports.west_ship(), delay);
-            self.link = Some(self.runtime.block_on(link)?);
-        }
+        self.link = self.members.start_link()?;
         let [west, witness, gateway] = self.members.join_others()?;
         self.others = vec![("west", west), ("witness", witness), ("gateway", gateway)];
         self.wait("the gateway to find the primary", |story| story.gateway_answers())?;
         self.talk.event("demo", "loading Synthea's patients through the gateway");
         let (url, talk) = (self.members.url(), self.talk.clone());
-        self.report.resources_loaded = self.runtime.block_on(data::load(&url, &talk))?;
+        let flag = Arc::clone(&self.interrupted);
+        self.report.resources_loaded = self.runtime.block_on(async {
+            tokio::select! {
+                loaded = data::load(&url, &talk) => loaded,
+                () = raised(&flag) => bail!("interrupted"),
+            }
+        })?;
         self.talk.event("demo", &format!("loaded {} resources", self.report.resources_loaded));
         Ok(())
     }
@@ -157,8 +166,9 @@ impl Story<'_> {
         if let Some(mut east) = self.east.take() {
             east.kill();
         }
-        if let Some(link) = &self.link {
-            link.cut();
+        if let Some(mut link) = self.link.take() {
+            link.kill();
+            self.link = self.members.start_link()?;
         }
         self.killed_ms = millis(clients.start_time().elapsed());
         let killed = format!("killed with SIGKILL, {in_flight} writes in flight");

@@ -26,7 +26,7 @@ use fhir::{Resource, TypeId};
 use search::{Extracted, Filter, Meta};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use store::{Action, ChangeRequest, Committed, Condition, Guard, Write};
+use store::{Action, ChangeRequest, Committed, Condition, Error as StoreError, Guard, Write};
 
 /// What answers an entry.
 pub enum Slot {
@@ -68,7 +68,7 @@ pub async fn transaction(call: &Call, bundle: Arc<Resource>) -> Result<Vec<Answe
         write.idempotency.clone_from(&call.idempotency);
         match submit(call, write).await {
             Err(failure) if condition_changed(&failure) => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(of_change(&slots, failure)),
             Ok(committed) if committed.replayed => {
                 return replay::answers_again(call, bundle, committed).await;
             }
@@ -76,6 +76,21 @@ pub async fn transaction(call: &Call, bundle: Arc<Resource>) -> Result<Vec<Answe
         }
     }
     Err(Error::Contended.into())
+}
+
+/// A failure of one change, as one of the entry that asked for it.
+fn of_change(slots: &[Slot], failure: Failure) -> Failure {
+    let change = match &failure.error {
+        Error::Store(
+            StoreError::VersionMismatch { index, .. } | StoreError::Exists { index, .. },
+        ) => *index,
+        _ => return failure,
+    };
+    let asked = |slot: &Slot| matches!(slot, Slot::Change(place) if *place == change);
+    match slots.iter().position(asked) {
+        Some(entry) => of_entry(entry, failure),
+        None => failure,
+    }
 }
 
 /// Prepares on all cores, one bundle for each core at a time.

@@ -76,6 +76,24 @@ async fn conditional_references_lead_to_the_one_match() {
     assert_eq!(count(&bed, "Observation").await, 1);
 }
 
+#[tokio::test]
+async fn a_precondition_that_fails_names_its_entry() {
+    let bed = Bed::new();
+    let stored = bed.post("Patient", &patient("1").to_string()).await.json();
+    let id = stored["id"].as_str().expect("an id");
+    let url = format!("Patient/{id}");
+    let put =
+        json!({"resource": stored, "request": {"method": "PUT", "url": url, "ifMatch": "W/\"9\""}});
+    // It is second in the bundle and, after the delete, third of the commit.
+    let other = bed.post("Patient", &patient("2").to_string()).await.json();
+    let other = format!("Patient/{}", other["id"].as_str().expect("an id"));
+    let gone = json!({"request": {"method": "DELETE", "url": other}});
+    let answer = transact(&bed, &[post("urn:uuid:1", patient("3")), put, gone]).await;
+    assert_eq!(answer.status, 412, "{}", answer.text());
+    assert_eq!(answer.json()["issue"][0]["expression"][0], "Bundle.entry[1]");
+    assert_eq!(count(&bed, "Patient").await, 2);
+}
+
 /// Conditional references are resolved after the transaction's own changes.
 #[tokio::test]
 async fn conditional_references_see_what_the_transaction_changes() {

@@ -303,7 +303,7 @@ impl Sequencer {
         }
         let found =
             old.as_ref().filter(|old| old.record.is_present()).map(|old| old.record.version);
-        check_guard(change.guard, found)?;
+        check_guard(doc.entry(), change.guard, found)?;
         let before = old.as_ref().map(|old| (old.record.version, old.record.stamp));
         let next = VersionId {
             counter: before.map_or(1, |(version, _)| version.counter + 1),
@@ -368,14 +368,14 @@ impl Sequencer {
     }
 }
 
-fn check_guard(guard: Guard, found: Option<VersionId>) -> Result<(), Error> {
+fn check_guard(index: usize, guard: Guard, found: Option<VersionId>) -> Result<(), Error> {
     if let Some(expected) = guard.if_match
         && found != Some(expected)
     {
-        return Err(Error::VersionMismatch { expected, found });
+        return Err(Error::VersionMismatch { index, expected, found });
     }
     match found {
-        Some(found) if guard.must_be_absent => Err(Error::Exists { found }),
+        Some(found) if guard.must_be_absent => Err(Error::Exists { index, found }),
         _ => Ok(()),
     }
 }
