@@ -136,8 +136,13 @@ async fn the_reads_of_one_bundle_tell_no_more_than_the_limit() {
         let answer = bed.post("", &bundle(kind, &entries)).await.json();
         let status =
             |at: usize| answer["entry"][at]["response"]["status"].as_str().map(|s| &s[..3]);
-        assert_eq!((status(0), status(19), status(20)), (Some("200"), Some("413"), Some("201")));
-        let why = answer["entry"][19]["response"]["outcome"]["issue"][0]["diagnostics"].as_str();
+        // The reads of a batch are answered in any order.
+        let refused: Vec<usize> = (0..20).filter(|at| status(*at) == Some("413")).collect();
+        assert!((1..20).contains(&refused.len()), "{kind}: {refused:?} refused");
+        assert!((0..20).all(|at| refused.contains(&at) || status(at) == Some("200")));
+        assert_eq!(status(20), Some("201"));
+        let outcome = &answer["entry"][refused[0]]["response"]["outcome"];
+        let why = outcome["issue"][0]["diagnostics"].as_str();
         assert!(why.is_some_and(|why| why.contains("answer_bytes of 2000")), "{answer}");
     }
 }
