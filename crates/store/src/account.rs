@@ -2,6 +2,7 @@
 //! one makes log segments ready.
 
 use crate::core::{Core, OnProgress, Place, Settings};
+use crate::index::Congestion;
 use crate::{
     AccountStore, Committed, Cursor, Digest, Done, Error, HistoryQuery, Idempotency, Page,
     Resolved, Status, Version, Write,
@@ -20,6 +21,8 @@ type Work = fn(&Core, &AtomicBool);
 const LOOK: Span = Span::from_ms(100);
 /// How long apply waits before it looks again whether upkeep caught up.
 const CONGESTED: Span = Span::from_ms(2);
+/// How long apply waits between two batches while merges are behind: a fraction of the full rate.
+const SLOW: Span = Span::from_ms(100);
 
 /// One account's store with its threads. Dropping it makes durable what is queued and stops them.
 pub struct Account {
@@ -121,9 +124,12 @@ fn apply(core: &Core, stop: &AtomicBool) {
                 tracing::error!(%error, "the index could not be made anew");
                 core.wait_pending(stop, LOOK);
             }
-        } else if core.is_congested() && !stop.load(Ordering::Acquire) {
+        } else if core.congestion() == Congestion::Full && !stop.load(Ordering::Acquire) {
             core.pause(stop, CONGESTED);
         } else {
+            if core.congestion() == Congestion::Slow {
+                core.pause(stop, SLOW);
+            }
             match core.apply() {
                 Ok(0) if stop.load(Ordering::Acquire) => return,
                 Ok(0) => core.wait_pending(stop, LOOK),

@@ -3,7 +3,7 @@
 use super::{Core, OnProgress};
 use crate::commit::{Change, Commit, decompress};
 use crate::digest::element;
-use crate::index::{Applied, AppliedChange, KeyEntry, Old, Record, extracted};
+use crate::index::{Applied, AppliedChange, Congestion, KeyEntry, Old, Record, extracted};
 use crate::log::Frame;
 use crate::{Doc, Effect, Error};
 use base::{Position, ResourceId, Seq, Span};
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CATCH_UP_COMMITS: usize = 512;
 /// Changes of a batch while catching up.
 const CATCH_UP_CHANGES: usize = 2048;
+/// Flushes of the index while catching up, after which it is merged when it should be.
+const CATCH_UP_FLUSHES: u32 = 16;
 
 /// A durable commit to be applied.
 pub(crate) enum Pending {
@@ -261,6 +263,7 @@ impl Core {
         self.progress.set_applied(applied);
         let start = applied.seq;
         let mut frames = self.reader.frames(start.next());
+        let mut flushes = 0;
         loop {
             let (mut batch, mut heads, mut changes) = (Vec::new(), Heads::new(), 0);
             while batch.len() < CATCH_UP_COMMITS && changes < CATCH_UP_CHANGES {
@@ -272,17 +275,24 @@ impl Core {
             }
             let Some(last) = batch.last().map(|applied| applied.position) else { return Ok(()) };
             self.apply_ready(&batch)?;
-            self.keep_up()?;
+            flushes = self.keep_up(flushes)?;
             let end = self.reader.durable();
             progress(last.seq.get() - start.get(), end.seq.get() - start.get());
         }
     }
 
-    /// While catching up nobody else does the index's upkeep.
-    fn keep_up(&self) -> Result<(), Error> {
-        while self.index.upkeep()? {}
-        while self.index.congested() && self.index.compact()? {}
-        Ok(())
+    /// While catching up nobody else does the index's upkeep. A start after a kill has a few
+    /// flushes to do and leaves the merging, which takes seconds, to the thread for it; a whole
+    /// index made anew does its own. Gives the flushes since the last merge.
+    fn keep_up(&self, mut flushes: u32) -> Result<u32, Error> {
+        while self.index.upkeep()? {
+            flushes += 1;
+        }
+        if flushes >= CATCH_UP_FLUSHES {
+            while self.index.congestion() != Congestion::None && self.index.compact()? {}
+            flushes = 0;
+        }
+        Ok(flushes)
     }
 
     /// Waits until `seq` is applied.
@@ -366,9 +376,8 @@ impl Core {
     }
 
     /// Whether apply should wait for upkeep.
-    #[must_use]
-    pub fn is_congested(&self) -> bool {
-        self.index.congested()
+    pub(crate) fn congestion(&self) -> Congestion {
+        self.index.congestion()
     }
 
     /// The position of the index, which a flush makes durable.

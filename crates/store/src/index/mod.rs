@@ -43,6 +43,16 @@ pub(crate) struct Undo<'a> {
     pub(crate) elements: &'a [(usize, u128)],
 }
 
+/// How far an index's upkeep is behind what was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Congestion {
+    None,
+    /// Apply should go on slowly: nobody who waits for a commit waits for a whole merge.
+    Slow,
+    /// Apply should wait.
+    Full,
+}
+
 /// An index engine.
 pub(crate) trait Index: Send + Sync {
     /// The last commit it holds.
@@ -109,8 +119,8 @@ pub(crate) trait Index: Send + Sync {
     }
 
     /// Whether apply should wait for upkeep.
-    fn congested(&self) -> bool {
-        false
+    fn congestion(&self) -> Congestion {
+        Congestion::None
     }
 
     /// Makes what was applied durable, so that the next start has nothing to replay.

@@ -14,7 +14,7 @@ mod undo;
 mod value;
 mod verify;
 
-use super::{Applied, Bodies, Found, Index, KeyEntry, KeyHash, Record, Undo};
+use super::{Applied, Bodies, Congestion, Found, Index, KeyEntry, KeyHash, Record, Undo};
 use crate::{Cursor, DIGEST_SHARDS, Error, HistoryQuery};
 use ::search::{Filter, Query};
 use base::{Position, ResourceId, Stamp, VersionId};
@@ -215,8 +215,8 @@ impl Index for Embedded {
         self.tree()?.compact()
     }
 
-    fn congested(&self) -> bool {
-        self.tree().is_ok_and(|tree| tree.congested())
+    fn congestion(&self) -> Congestion {
+        self.tree().map_or(Congestion::None, |tree| tree.congestion())
     }
 
     fn flush(&self) -> Result<(), Error> {

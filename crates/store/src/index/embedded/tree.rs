@@ -7,6 +7,7 @@
 
 use super::verify;
 use crate::Error;
+use crate::index::Congestion;
 use lsm_tree::compaction::Leveled;
 use lsm_tree::table::filter::standard_bloom;
 use lsm_tree::{
@@ -28,10 +29,15 @@ const MEMTABLE_BYTES: u64 = 4 << 20;
 const CACHE_BYTES: u64 = 64 << 20;
 /// With more memtables waiting for their flush, apply waits.
 const SEALED_MAX: usize = 3;
-/// With more runs in the first level, apply waits.
-const RUNS_MAX: usize = 24;
+/// With more runs in the first level, apply is slow: a full compaction takes seconds.
+const RUNS_SLOW: usize = 32;
+/// With more, it waits.
+const RUNS_MAX: usize = 128;
 /// With so many runs in the first level, they are compacted.
-const RUNS_COMPACT: u8 = 4;
+const RUNS_COMPACT: u8 = 8;
+/// Bytes of a merged table. The second level holds as many of them as [`RUNS_COMPACT`]: about what
+/// the first brings at once, so that merging the two costs little more than writing it down.
+const TABLE_BYTES: u64 = 8 << 20;
 
 /// One change of a batch.
 pub(super) enum Op {
@@ -281,7 +287,9 @@ impl Tree {
     pub(super) fn compact(&self) -> Result<bool, Error> {
         guarded(|| {
             let before = self.parts().tables.version;
-            let strategy = Leveled::default().with_l0_threshold(RUNS_COMPACT);
+            let strategy = Leveled::default()
+                .with_l0_threshold(RUNS_COMPACT)
+                .with_table_target_size(TABLE_BYTES);
             self.tree.compact(Arc::new(strategy), self.watermark()).map_err(failed)?;
             self.show(false);
             self.publish();
@@ -290,11 +298,15 @@ impl Tree {
     }
 
     /// Whether writers should wait for flush or compaction.
-    pub(super) fn congested(&self) -> bool {
+    pub(super) fn congestion(&self) -> Congestion {
         let parts = self.parts();
-        parts.sealed.len() > SEALED_MAX
-            || parts.active.size() > 2 * MEMTABLE_BYTES
-            || parts.tables.runs > RUNS_MAX
+        let in_memory = parts.sealed.len() > SEALED_MAX || parts.active.size() > 2 * MEMTABLE_BYTES;
+        match parts.tables.runs {
+            _ if in_memory => Congestion::Full,
+            runs if runs > RUNS_MAX => Congestion::Full,
+            runs if runs > RUNS_SLOW => Congestion::Slow,
+            _ => Congestion::None,
+        }
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -395,5 +407,19 @@ mod tests {
         });
         let all = tree.range(&tree.snapshot(), &[], &[0xFF]).count();
         assert_eq!(all, (BATCHES * KEYS - BATCHES / 2 * (KEYS / 2)) as usize);
+    }
+
+    #[test]
+    fn merges_that_are_behind_slow_apply_down_before_they_stop_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::open(folder.path()).expect("opens");
+        for batch in 0..=u32::try_from(RUNS_SLOW).expect("small") {
+            assert_eq!(tree.congestion(), Congestion::None, "{batch} runs");
+            tree.batch(vec![Op::Put(key(0, 1), vec![0])]).expect("is written");
+            tree.flush().expect("flushes");
+        }
+        assert_eq!(tree.congestion(), Congestion::Slow);
+        while tree.compact().expect("compacts") {}
+        assert_eq!(tree.congestion(), Congestion::None);
     }
 }
