@@ -110,6 +110,22 @@ fn two_ballots_and_one_tick_hold_in_every_state() {
     clean("two ballots, one tick", TWO_AND_ONE, None);
 }
 
+/// Many minutes and some gigabytes; `cargo nextest run --release -p dr model --run-ignored only`.
+#[test]
+#[ignore = "a soak"]
+fn two_ballots_and_one_tick_hold_over_a_restart_of_an_acceptor() {
+    let bounds = Bounds { acceptor_restarts: 1, ..TWO_AND_ONE };
+    clean("two ballots, one tick, an acceptor restarts", bounds, None);
+}
+
+/// As the one before.
+#[test]
+#[ignore = "a soak"]
+fn two_ballots_and_one_tick_hold_over_a_restart_of_a_region() {
+    let bounds = Bounds { region_restarts: 1, ..TWO_AND_ONE };
+    clean("two ballots, one tick, a region restarts", bounds, None);
+}
+
 #[test]
 fn a_lease_holds_over_restarts_of_acceptors_and_regions() {
     let bounds = Bounds { ballots: 1, acceptor_restarts: 1, region_restarts: 1, ..TWO_AND_ONE };
