@@ -2,12 +2,12 @@
 //! seeded runs, or by a directed schedule in the protocol's own tests. Only with the feature
 //! `planted`: production binaries hold no such switch.
 
-use crate::run::run_caught;
+use crate::run::{each_seed, run_caught};
 use crate::{Checker, Flaw, Setup, Violation, setup_of};
 use dr::{Bug, Bugs};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where a plant is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -202,28 +202,18 @@ impl fmt::Display for Found {
 #[must_use]
 pub fn hunt(plant: &Plant, seeds: u64) -> Option<Found> {
     let found = Mutex::new(None);
-    let next = AtomicU64::new(0);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || found.lock().expect("no holder panics").is_some() {
-                        return;
-                    }
-                    let report = run_caught(plant.setup(seed));
-                    let wanted = |violation: &Violation| match plant.finder {
-                        Finder::Runs(checkers) => checkers.contains(&violation.checker),
-                        Finder::Schedule(_) => true,
-                    };
-                    if let Some(violation) = report.violations.into_iter().find(wanted) {
-                        let mut found = found.lock().expect("no holder panics");
-                        found.get_or_insert(Found { seed, seeds: seed + 1, violation });
-                    }
-                }
-            });
-        }
+    let wanted = |violation: &Violation| match plant.finder {
+        Finder::Runs(checkers) => checkers.contains(&violation.checker),
+        Finder::Schedule(_) => true,
+    };
+    each_seed(0..seeds, |seed| {
+        let report = run_caught(plant.setup(seed));
+        let Some(violation) = report.violations.into_iter().find(wanted) else {
+            return ControlFlow::Continue(());
+        };
+        let mut found = found.lock().expect("no holder panics");
+        found.get_or_insert(Found { seed, seeds: seed + 1, violation });
+        ControlFlow::Break(())
     });
     found.into_inner().expect("no holder panics")
 }

@@ -7,6 +7,7 @@ use base::{Hash, Span};
 use dr::{Bugs, Timing};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{ControlFlow, Range};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -186,29 +187,40 @@ pub fn run_caught(setup: Setup) -> Report {
     })
 }
 
-/// Runs seeds on all cores. Stops early once `failures_max` seeds have failed.
-#[must_use]
-pub fn run_batch(from: u64, seeds: u64, failures_max: usize, bugs: Bugs) -> Batch {
-    let batch = Mutex::new(Batch::default());
-    let next = AtomicU64::new(from);
+/// Does `work` with each seed, on all cores, until it says that it is enough. What other cores
+/// have begun by then is finished.
+pub(crate) fn each_seed(seeds: Range<u64>, work: impl Fn(u64) -> ControlFlow<()> + Sync) {
+    let next = AtomicU64::new(seeds.start);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + seeds {
+                    if seed >= seeds.end {
                         return;
                     }
-                    let report = run_caught(setup_of(seed, bugs, false));
-                    let mut batch = batch.lock().expect("no holder panics");
-                    batch.add(&report);
-                    if batch.failures.len() >= failures_max {
-                        next.store(from + seeds, Ordering::Relaxed);
+                    if work(seed).is_break() {
+                        next.store(seeds.end, Ordering::Relaxed);
                     }
                 }
             });
         }
+    });
+}
+
+/// Runs seeds on all cores. Stops early once `failures_max` seeds have failed.
+#[must_use]
+pub fn run_batch(from: u64, seeds: u64, failures_max: usize, bugs: Bugs) -> Batch {
+    let batch = Mutex::new(Batch::default());
+    each_seed(from..from + seeds, |seed| {
+        let report = run_caught(setup_of(seed, bugs, false));
+        let mut batch = batch.lock().expect("no holder panics");
+        batch.add(&report);
+        if batch.failures.len() >= failures_max {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     });
     batch.into_inner().expect("no holder panics")
 }
