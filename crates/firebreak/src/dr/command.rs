@@ -73,8 +73,8 @@ fn command(
     if operator.name(&told.primary) == to {
         return Err(Refused(format!("{to} is the primary already")).into());
     }
-    refuse_hopeless(operator, &told, to)?;
-    let plan = plan(operator, &told, what, to);
+    refuse_hopeless(operator, told, to)?;
+    let plan = plan(operator, told, what, to);
     let mut out = std::io::stdout();
     if !sure.yes {
         let epoch = told.epoch;

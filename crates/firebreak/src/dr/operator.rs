@@ -4,7 +4,7 @@ use super::At;
 use crate::config::Config;
 use crate::exit::{Misconfigured, Refused};
 use crate::process;
-use ::gateway::{MemberStatus, Resolve, Status, Upstream, empty, url};
+use ::gateway::{AccountStatus, MemberStatus, Resolve, Status, Upstream, empty, url};
 use anyhow::Context;
 use base::MemberId;
 use bytes::Bytes;
@@ -25,15 +25,19 @@ const STATUS_WAIT: Duration = Duration::from_secs(3);
 const COMMAND_WAIT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES: usize = 256 << 20;
 
-/// Connected with an operator's credentials, or a member's own, which may only look.
+/// Connected with an operator's credentials, or a member's own, which may only look. Holds what
+/// the regions said when they were asked: each is asked once.
 pub struct Operator {
     runtime: Runtime,
     upstream: Upstream,
     roster: Roster,
+    told: BTreeMap<MemberId, Status>,
 }
 
+type Addresses = RwLock<BTreeMap<MemberId, String>>;
+
 impl Operator {
-    /// Finds credentials and members.
+    /// Finds credentials and members, and asks every region how it stands.
     pub fn new(at: &At) -> anyhow::Result<Self> {
         let (own, is_operator) = match (&at.operator, &at.config) {
             (Some(folder), _) => (folder.clone(), true),
@@ -47,18 +51,18 @@ impl Operator {
             }
         };
         let read = control::read_roster(&own)?;
-        let roster = Self::newest_roster(&own)?;
+        let roster = newest_roster(&own, &read);
         let credentials = control::read_credentials(&own.join("tls"))?;
         let runtime = process::runtime()?;
-        let addresses: Arc<RwLock<BTreeMap<MemberId, String>>> = Arc::default();
+        let addresses: Arc<Addresses> = Arc::default();
         let known = addresses.clone();
         let resolve: Resolve = Arc::new(move |id| known.read().get(&id).cloned());
         let upstream = {
             let _inside = runtime.enter();
             Upstream::new(&credentials, resolve)?
         };
-        let mut operator = Self { runtime, upstream, roster };
-        operator.learn(&addresses);
+        let mut operator = Self { runtime, upstream, roster, told: BTreeMap::new() };
+        operator.ask(&addresses);
         if is_operator && operator.roster != read {
             // Without it, the next command asks again.
             if let Err(error) = control::write_roster(&own, &operator.roster) {
@@ -68,41 +72,47 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Asks the known regions who else is there: an operator's credentials are made before others
-    /// join, and may lie where no member tells of them.
-    fn learn(&mut self, addresses: &RwLock<BTreeMap<MemberId, String>>) {
-        let resolved =
-            |roster: &Roster| roster.regions().map(|m| (m.id, m.serve.clone())).collect();
-        *addresses.write() = resolved(&self.roster);
-        let told: Vec<_> = self
-            .statuses()
-            .into_iter()
-            .filter_map(|(_, status)| status)
-            .flat_map(|status| status.members)
-            .filter_map(member)
-            .collect();
-        for member in told {
+    /// Asks the regions that are known, and then those that they tell of: an operator's credentials
+    /// are made before others join, and may lie where no member tells of them. One that is silent
+    /// is asked again only where another says that it is elsewhere.
+    fn ask(&mut self, addresses: &Addresses) {
+        let mut asked = BTreeMap::new();
+        loop {
+            let known: Vec<_> =
+                self.roster.regions().map(|member| (member.id, member.serve.clone())).collect();
+            *addresses.write() = known.iter().cloned().collect();
+            let is_due = |(id, at): &(MemberId, String)| {
+                !self.told.contains_key(id) && asked.get(id) != Some(at)
+            };
+            let due: Vec<_> = known.into_iter().filter(is_due).collect();
+            if due.is_empty() {
+                return;
+            }
+            let asking: Vec<_> = due
+                .iter()
+                .map(|&(id, _)| {
+                    let upstream = self.upstream.clone();
+                    let work = async move { upstream.status(id, STATUS_WAIT).await };
+                    (id, self.runtime.spawn(work))
+                })
+                .collect();
+            for (id, answer) in asking {
+                if let Ok(Some(status)) = self.runtime.block_on(answer) {
+                    self.learn(&status.members);
+                    self.told.insert(id, status);
+                }
+            }
+            asked.extend(due);
+        }
+    }
+
+    fn learn(&mut self, told: &[MemberStatus]) {
+        for member in told.iter().filter_map(member) {
             match self.roster.members.iter_mut().find(|known| known.id == member.id) {
                 Some(known) => known.serve = member.serve,
                 None => self.roster.members.push(member),
             }
         }
-        *addresses.write() = resolved(&self.roster);
-    }
-
-    /// The operator's folder was written at `init`; the member beside it knows who joined since.
-    fn newest_roster(own: &Path) -> anyhow::Result<Roster> {
-        let roster = control::read_roster(own)?;
-        let beside = own.parent().map(control::read_roster);
-        match beside {
-            Some(Ok(other)) if other.cluster == roster.cluster => Ok(other),
-            _ => Ok(roster),
-        }
-    }
-
-    /// The regions.
-    pub fn regions(&self) -> Vec<&Member> {
-        self.roster.regions().collect()
     }
 
     /// The name of a member.
@@ -111,35 +121,22 @@ impl Operator {
         member.map_or_else(|| id.to_owned(), |member| member.name.as_str().to_owned())
     }
 
-    /// Asks every region at once; none where one does not answer.
-    pub fn statuses(&self) -> Vec<(&Member, Option<Status>)> {
-        let regions = self.regions();
-        let asked: Vec<_> = regions
-            .iter()
-            .map(|region| {
-                let (upstream, id) = (self.upstream.clone(), region.id);
-                self.runtime.spawn(async move { upstream.status(id, STATUS_WAIT).await })
-            })
-            .collect();
-        let answers = asked.into_iter().map(|task| self.runtime.block_on(task).ok().flatten());
-        regions.iter().copied().zip(answers).collect()
+    /// What every region said; none where one did not answer.
+    pub fn statuses(&self) -> impl Iterator<Item = (&Member, Option<&Status>)> {
+        self.roster.regions().map(|region| (region, self.told.get(&region.id)))
     }
 
     /// The region that says it is the open primary of an account, and its word.
-    pub fn primary(&self, account: &str) -> anyhow::Result<(MemberId, gateway::AccountStatus)> {
-        for (region, status) in self.statuses() {
-            let told = status.and_then(|status| {
-                status.accounts.into_iter().find(|told| told.account == account)
-            });
-            if let Some(told) = told
-                && told.open
-                && told.role == "primary"
-            {
-                return Ok((region.id, told));
-            }
-        }
-        let message = format!("no region says that it is the open primary of account {account}");
-        Err(Refused(message).into())
+    pub fn primary(&self, account: &str) -> anyhow::Result<(MemberId, &AccountStatus)> {
+        let acts =
+            |told: &&AccountStatus| told.account == account && told.open && told.role == "primary";
+        self.statuses()
+            .find_map(|(region, status)| Some((region.id, status?.accounts.iter().find(acts)?)))
+            .ok_or_else(|| {
+                let message =
+                    format!("no region says that it is the open primary of account {account}");
+                Refused(message).into()
+            })
     }
 
     /// Sends one request to a region, and takes the JSON of its answer.
@@ -193,10 +190,18 @@ impl Operator {
     }
 }
 
+/// The operator's folder was written at `init`; the member beside it knows who joined since.
+fn newest_roster(own: &Path, read: &Roster) -> Roster {
+    match own.parent().map(control::read_roster) {
+        Some(Ok(beside)) if beside.cluster == read.cluster => beside,
+        _ => read.clone(),
+    }
+}
+
 /// A member as a region tells of it; what an operator does not need stays empty.
-fn member(told: MemberStatus) -> Option<Member> {
-    let kinds = [Kind::Region, Kind::Witness, Kind::Gateway, Kind::Operator];
-    let kind = kinds.into_iter().find(|kind| kind.name() == told.kind)?;
+fn member(told: &MemberStatus) -> Option<Member> {
+    let kind = Kind::from_name(&told.kind)?;
     let (name, id) = (told.name.parse().ok()?, told.id.parse().ok()?);
-    Some(Member { name, id, kind, peer: told.peer, serve: told.serve, ship: String::new() })
+    let (peer, serve) = (told.peer.clone(), told.serve.clone());
+    Some(Member { name, id, kind, peer, serve, ship: String::new() })
 }

@@ -6,14 +6,13 @@ use ::gateway::AccountStatus;
 use serde_json::json;
 use std::io::Write;
 
-/// Asks every region, and prints what each says.
+/// Prints what each region says.
 pub fn run(at: &At) -> anyhow::Result<()> {
     let operator = Operator::new(at)?;
-    let statuses = operator.statuses();
     let mut out = std::io::stdout();
     if at.json {
-        let regions: Vec<_> = statuses
-            .iter()
+        let regions: Vec<_> = operator
+            .statuses()
             .map(|(region, status)| {
                 json!({
                     "region": region.name.as_str(),
@@ -25,7 +24,7 @@ pub fn run(at: &At) -> anyhow::Result<()> {
         writeln!(out, "{}", json!({ "regions": regions }))?;
         return Ok(());
     }
-    for (region, status) in &statuses {
+    for (region, status) in operator.statuses() {
         let Some(status) = status else {
             writeln!(out, "{}: no answer from {}", region.name, region.serve)?;
             continue;
