@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(binary) => std::path::absolute(binary)?,
         None => {
             shell::run("cargo", &["build", "--locked", "--package", "firebreak"])?;
-            debug_binary()?
+            shell::built("debug")?
         }
     };
     let lab =
@@ -57,12 +57,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ensure!(east.lines().count() == 1, "the first region was started more than once");
     shell::talk(&format!("{PAGE} holds, word by word, in {} s", start.elapsed().as_secs()));
     Ok(())
-}
-
-/// Where cargo puts `firebreak`.
-pub fn debug_binary() -> anyhow::Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    Ok(std::path::absolute(target.join("debug/firebreak"))?)
 }
 
 struct Block {

@@ -39,7 +39,7 @@ pub struct Loaded {
 /// Loads and prints.
 #[expect(clippy::print_stdout, reason = "the result is data")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let loaded = load(&arguments.dir, &arguments.url, arguments.clients)?;
+    let loaded = load(read(&arguments.dir)?, &arguments.url, arguments.clients)?;
     let seconds = loaded.elapsed.as_secs_f64();
     let rate = loaded.resources as f64 / seconds;
     if arguments.json {
@@ -59,13 +59,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends every bundle of `dir`; the first refusal ends it with the server's words.
-pub fn load(dir: &Path, url: &str, clients: usize) -> anyhow::Result<Loaded> {
+/// Reads every bundle of `dir`, those that others refer to first.
+pub fn read(dir: &Path) -> anyhow::Result<Vec<Bundle>> {
     let files = workload::order_files(dir).with_context(|| dir.display().to_string())?;
     if files.is_empty() {
         bail!("no bundles in {}", dir.display());
     }
-    let bundles = files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    files.iter().map(|path| read_one(path)).collect()
+}
+
+/// Sends bundles; the first refusal ends it with the server's words.
+pub fn load(bundles: Vec<Bundle>, url: &str, clients: usize) -> anyhow::Result<Loaded> {
     let (first, rest): (Vec<Bundle>, Vec<Bundle>) =
         bundles.into_iter().partition(|bundle| bundle.name.starts_with("0-"));
     let resources = first.iter().chain(&rest).map(|bundle| bundle.entries).sum();
@@ -93,7 +97,7 @@ pub fn load(dir: &Path, url: &str, clients: usize) -> anyhow::Result<Loaded> {
     Ok(Loaded { bundles: count, resources, elapsed: start.elapsed() })
 }
 
-fn read(path: &Path) -> anyhow::Result<Bundle> {
+fn read_one(path: &Path) -> anyhow::Result<Bundle> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let data = std::fs::read(path).with_context(|| path.display().to_string())?;
     workload::read_bundle(&name, &data, name.ends_with(".bz2"))

@@ -24,6 +24,18 @@ pub fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Builds `firebreak` in release and gives its path.
+pub fn release_binary() -> anyhow::Result<PathBuf> {
+    run("cargo", &["build", "--release", "--locked", "--package", "firebreak"])?;
+    built("release")
+}
+
+/// Where cargo puts `firebreak` when it builds it with this profile.
+pub fn built(profile: &str) -> anyhow::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+    Ok(std::path::absolute(target.join(profile).join("firebreak"))?)
+}
+
 /// The standard output of a program that must succeed.
 pub fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let out = Command::new(program)

@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     shell::run("cargo", &command)?;
     if arguments.package.is_empty() {
         // The tests of the package `firebreak` have built it.
-        lab::run(&lab::Arguments::Install { binary: Some(lab::debug_binary()?) })?;
+        lab::run(&lab::Arguments::Install { binary: Some(shell::built("debug")?) })?;
     }
     shell::talk(&format!("all tests passed in {} s", start.elapsed().as_secs()));
     Ok(())

@@ -144,10 +144,11 @@ fn line(done: &Blasted, used: Duration, limit: f64, limit_name: &str) -> String 
 
 /// The Synthea files by one client and by four.
 pub fn measure_load(data: &Path, program: &Path, table: &mut Table) -> anyhow::Result<()> {
+    let bundles = crate::load::read(data)?;
     for clients in [1, 4] {
         let folder = tempfile::tempdir()?;
         let (server, _) = Server::start(program, folder.path())?;
-        let loaded = crate::load::load(data, &server.url(), clients)?;
+        let loaded = crate::load::load(bundles.clone(), &server.url(), clients)?;
         let used = server.processor_time()?.as_secs_f64() * 1e6 / loaded.resources.max(1) as f64;
         let rate = loaded.resources as f64 / loaded.elapsed.as_secs_f64();
         table.add(

@@ -14,7 +14,6 @@ mod start;
 pub use server::Server;
 
 use crate::shell;
-use crate::soak::release_binary;
 use anyhow::bail;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,7 +97,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let program = match &arguments.binary {
         Some(binary) => std::path::absolute(binary)?,
-        None => release_binary()?,
+        None => shell::release_binary()?,
     };
     let mut table = Table::default();
     table.add("load of the machine before", load()?);

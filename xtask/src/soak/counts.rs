@@ -1,26 +1,25 @@
 //! Counts by search against counts from the files.
 
-use super::release_binary;
 use crate::bench::Server;
 use crate::{load, shell};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
-use workload::{Connection, Request};
+use workload::{Bundle, Connection, Request};
 
 /// How long one count may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Loads the folder and compares.
 pub fn run(dir: &Path) -> anyhow::Result<()> {
-    let program = release_binary()?;
-    let expected = count_files(dir)?;
+    let program = shell::release_binary()?;
+    let bundles = load::read(dir)?;
+    let expected = count_entries(&bundles)?;
     let folder = tempfile::tempdir()?;
     let (server, _) = Server::start(&program, &folder.path().join("data"))?;
-    let loaded = load::load(dir, &server.url(), 1)?;
+    let loaded = load::load(bundles, &server.url(), 1)?;
     let rate = loaded.resources as f64 / loaded.elapsed.as_secs_f64();
     shell::talk(&format!(
         "{} bundles, {} resources, {rate:.0} resources/s",
@@ -42,7 +41,7 @@ pub fn run(dir: &Path) -> anyhow::Result<()> {
 }
 
 #[derive(Deserialize)]
-struct Bundle {
+struct Shape {
     entry: Vec<Entry>,
 }
 
@@ -65,19 +64,12 @@ struct Asked {
 }
 
 /// What the files say: each entry creates one, but a conditional one only the first time.
-fn count_files(dir: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
+fn count_entries(bundles: &[Bundle]) -> anyhow::Result<BTreeMap<String, u64>> {
     let (mut counts, mut seen) = (BTreeMap::new(), BTreeSet::new());
-    for path in workload::order_files(dir)? {
-        let file = std::fs::File::open(&path).with_context(|| path.display().to_string())?;
-        let mut text = Vec::new();
-        if path.extension().is_some_and(|ending| ending == "bz2") {
-            bzip2::read::MultiBzDecoder::new(file).read_to_end(&mut text)?;
-        } else {
-            std::io::BufReader::new(file).read_to_end(&mut text)?;
-        }
-        let bundle: Bundle =
-            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-        for entry in bundle.entry {
+    for bundle in bundles {
+        let shape: Shape =
+            serde_json::from_slice(&bundle.body).with_context(|| bundle.name.clone())?;
+        for entry in shape.entry {
             let kind = entry.resource.kind;
             let again = entry
                 .request

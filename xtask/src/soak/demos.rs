@@ -1,6 +1,5 @@
 //! Demos again and again, each recounted by the script that shares no code with the servers.
 
-use super::release_binary;
 use crate::shell;
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -26,7 +25,7 @@ pub struct Arguments {
 
 /// What each demo must show: the report's `ok`, nothing unaccounted for, and a recount that agrees.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let binary = release_binary()?;
+    let binary = shell::release_binary()?;
     let mut with_loss = 0;
     let mut lines = Vec::new();
     for run in 1..=arguments.runs {

@@ -46,10 +46,3 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
 }
-
-/// Builds the release binary and gives its path.
-pub fn release_binary() -> anyhow::Result<PathBuf> {
-    shell::run("cargo", &["build", "--release", "--locked", "--package", "firebreak"])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
-    Ok(std::path::absolute(target.join("release/firebreak"))?)
-}
