@@ -27,9 +27,6 @@ pub fn measure(arguments: &Arguments, program: &Path, table: &mut Table) -> anyh
         let direct = server.processor_time()?.checked_sub(direct).context("time goes back")?;
         let all = (all, run(cluster.gateway(), http::CONNECTIONS)?);
         let through = cluster.processor_time()?.checked_sub(through).context("time goes back")?;
-        let each = |used: Duration, done: &Blasted| {
-            used.as_secs_f64() * 1e6 / done.succeeded.max(1) as f64
-        };
         let (near, far) = (one.0.quantile_us(0.5), one.1.quantile_us(0.5));
         table.add(
             &format!("{name} through a gateway, 1 connection"),
@@ -46,8 +43,8 @@ pub fn measure(arguments: &Arguments, program: &Path, table: &mut Table) -> anyh
                 all.1.rate(),
                 all.0.rate(),
                 100.0 * (all.1.rate() / all.0.rate() - 1.0),
-                each(through, &all.1),
-                each(direct, &all.0)
+                http::each_us(through, all.1.succeeded),
+                http::each_us(direct, all.0.succeeded)
             ),
         );
     }

@@ -13,9 +13,9 @@ pub const CONNECTIONS: usize = 64;
 const PATIENTS: u64 = 1_000;
 
 /// A request with a body.
-pub fn post(address: &str, path: &str, body: &str) -> Vec<u8> {
+fn request(method: &str, address: &str, path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/fhir+json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/fhir+json\r\n\
          Prefer: return=minimal\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -27,7 +27,8 @@ fn creates(address: &str, connections: usize) -> MakeRequest {
     let target = address.to_owned();
     Arc::new(move |connection: usize, count: u64| {
         let serial = count * connections as u64 + connection as u64;
-        post(&target, "/fhir/Observation", &Reading::nth(serial % PATIENTS, serial).to_json(None))
+        let body = Reading::nth(serial % PATIENTS, serial).to_json(None);
+        request("POST", &target, "/fhir/Observation", &body)
     })
 }
 
@@ -74,17 +75,13 @@ pub fn get(
 pub fn put_one(address: &str) -> anyhow::Result<&'static str> {
     const PATH: &str = "/fhir/Observation/bench";
     let body = Reading::nth(1, 1).to_json(Some("bench"));
-    let request = format!(
-        "PUT {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/fhir+json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("PUT", address, PATH, &body);
     blast(Blast {
         address: address.to_owned(),
         connections: 1,
         duration: Duration::from_millis(50),
         interval: Duration::from_millis(50),
-        request: Arc::new(move |_, _| request.clone().into_bytes()),
+        request: Arc::new(move |_, _| request.clone()),
     })?;
     Ok(PATH)
 }
@@ -127,13 +124,18 @@ fn keys() -> anyhow::Result<String> {
     Ok(format!("{} bytes, {} index keys each", text.len(), terms.len() + 2))
 }
 
+/// Processor time for each that was done, in microseconds.
+pub fn each_us(used: Duration, done: u64) -> f64 {
+    used.as_secs_f64() * 1e6 / done.max(1) as f64
+}
+
 /// Rate, latencies, the server's processor time, and the share of what the machine can do.
 fn line(done: &Blasted, used: Duration, limit: f64, limit_name: &str) -> String {
     let share = match limit {
         0.0 => String::new(),
         limit => format!(", {:.1} % of {limit_name}", 100.0 * done.rate() / limit),
     };
-    let each = used.as_secs_f64() * 1e6 / done.succeeded.max(1) as f64;
+    let each = each_us(used, done.succeeded);
     format!(
         "{:.0}/s, p50 {} us, p99 {} us, server {each:.0} us of processor each{share}",
         done.rate(),
@@ -149,7 +151,7 @@ pub fn measure_load(data: &Path, program: &Path, table: &mut Table) -> anyhow::R
         let folder = tempfile::tempdir()?;
         let (server, _) = Server::start(program, folder.path())?;
         let loaded = crate::load::load(bundles.clone(), &server.url(), clients)?;
-        let used = server.processor_time()?.as_secs_f64() * 1e6 / loaded.resources.max(1) as f64;
+        let used = each_us(server.processor_time()?, loaded.resources as u64);
         let rate = loaded.resources as f64 / loaded.elapsed.as_secs_f64();
         table.add(
             &format!("load {} bundles, {clients} clients", loaded.bundles),
