@@ -2,7 +2,8 @@
 //! certain outcome, and write down every answer.
 
 use crate::http::{Answer, Connection, Error, Request, split_url};
-use crate::{Reading, Record, history};
+use crate::{Dice, Reading, Record, history};
+use base::Rng as _;
 use history::History;
 use hyper::Method;
 use std::collections::VecDeque;
@@ -103,19 +104,6 @@ impl Clients {
     }
 }
 
-/// A small generator (SplitMix64) is enough: it only varies the mix of requests.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 /// How many of its own resources a client keeps updating and reading.
 const OWN_RESOURCES: usize = 32;
 /// How long a client goes on trying one write after it was told to stop.
@@ -161,7 +149,7 @@ impl Client {
 
     async fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
-            let choice = self.dice.roll(100);
+            let choice = self.dice.below(100);
             match self.pick() {
                 Some(id) if choice < 30 => self.read(&id).await,
                 Some(id) if choice < 60 => self.write(Method::PUT, Some(id)).await,
@@ -180,7 +168,7 @@ impl Client {
     fn pick(&mut self) -> Option<String> {
         let count = self.own.len() as u64;
         (count > 0).then(|| {
-            let at = usize::try_from(self.dice.roll(count)).expect("an index of the list");
+            let at = usize::try_from(self.dice.below(count)).expect("an index of the list");
             self.own[at].clone()
         })
     }
@@ -239,7 +227,7 @@ impl Client {
                     return None;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(20 + self.dice.roll(30))).await;
+            tokio::time::sleep(Duration::from_millis(20 + self.dice.below(30))).await;
         }
     }
 

@@ -7,6 +7,7 @@
 mod account;
 mod blast;
 mod clients;
+mod dice;
 mod history;
 mod http;
 mod link;
@@ -16,6 +17,7 @@ mod synthea;
 pub use account::{Accounting, Acknowledged, account_for, acknowledged};
 pub use blast::{Blast, Blasted, MakeRequest};
 pub use clients::{Clients, ClientsConfig, Tally};
+pub use dice::Dice;
 pub use history::{Record, write_records};
 pub use http::{Answer, Connection, Error, Request};
 pub use link::DelayedLink;

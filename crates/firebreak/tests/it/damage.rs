@@ -1,12 +1,14 @@
 //! An index damaged on disk: each start succeeds, and each search tells what a fresh index tells.
 
+use crate::folder;
 use crate::server::{self, Server};
+use base::Rng as _;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use workload::{Connection, Request};
+use workload::{Connection, Dice, Request};
 
 /// Damaged places, each with a start of its own.
 const PLACES: u64 = 20;
@@ -92,64 +94,9 @@ fn stop(mut server: Server) {
     }
 }
 
-/// The folder of that name below `data`.
-fn find(data: &Path, name: &str) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(data).expect("a folder").map(|entry| entry.expect("listed")) {
-        let path = entry.path();
-        if path.is_dir() {
-            let found = if path.ends_with(name) { Some(path) } else { find(&path, name) };
-            if found.is_some() {
-                return found;
-            }
-        }
-    }
-    None
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("listed")) {
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            std::fs::copy(&path, &to).expect("copied");
-        }
-    }
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("listed")) {
-        let path = entry.path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.metadata().expect("there").len() > 0 {
-            found.push(path);
-        }
-    }
-    found.sort();
-}
-
-/// Numbers that look random and are the same in each run (splitmix64, Steele et al. 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-}
-
 /// Damages one place of one file; every fourth time any file, else the largest. Says which.
-fn damage(index: &Path, number: u64, chance: &mut Numbers) -> String {
-    let mut all = Vec::new();
-    files(index, &mut all);
+fn damage(index: &Path, number: u64, chance: &mut Dice) -> String {
+    let all = folder::files(index);
     let bytes = |path: &PathBuf| path.metadata().expect("there").len();
     let any = all[usize::try_from(chance.below(all.len() as u64)).expect("small")].clone();
     let largest = all.into_iter().max_by_key(bytes).expect("an index has files");
@@ -190,21 +137,20 @@ fn an_index_damaged_anywhere_never_hinders_a_start_or_changes_an_answer() {
     let found: usize = expected.iter().map(|lines| lines.len() - 2).sum();
     assert!(found > 400, "the searches find {found} resources: too few to mean anything");
     stop(server);
-    let index = find(&data, "index").expect("serve keeps an index");
-    copy(&index, &whole);
-    let mut all = Vec::new();
-    files(&whole, &mut all);
-    let bytes: u64 = all.iter().map(|path| path.metadata().expect("there").len()).sum();
+    let index = folder::find(&data, "index").expect("serve keeps an index");
+    folder::copy(&index, &whole);
+    let bytes: u64 =
+        folder::files(&whole).iter().map(|path| path.metadata().expect("there").len()).sum();
     assert!(bytes > 100_000, "the index has {bytes} bytes: too few to be damaged");
 
     // What a fresh index tells is what the first told.
     std::fs::remove_dir_all(&index).expect("removed");
     assert_eq!(answers(&runtime, &start(&data)), expected, "an index made anew");
 
-    let mut chance = Numbers(7);
+    let mut chance = Dice(7);
     for number in 0..PLACES {
         std::fs::remove_dir_all(&index).expect("removed");
-        copy(&whole, &index);
+        folder::copy(&whole, &index);
         let what = damage(&index, number, &mut chance);
         let server = start(&data);
         assert_eq!(answers(&runtime, &server), expected, "{what}");

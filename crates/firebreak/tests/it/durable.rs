@@ -2,9 +2,10 @@
 
 use crate::server::{self, Server};
 use crate::{pages, strace};
+use base::Rng as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use workload::{Clients, ClientsConfig, account_for};
+use workload::{Clients, ClientsConfig, Dice, account_for};
 
 /// Kills with lost pages in the test run; the full number is a separate, longer run
 /// (`FIREBREAK_KILLS=50`).
@@ -92,7 +93,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
     std::fs::create_dir(&journal).expect("a folder");
     let library = pages::build_library(folder.path());
     let mut dropped = pages::Dropped::default();
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut chance = Dice(7);
     let mut records = Vec::new();
     for round in 0..kills.unwrap_or(KILLS) {
         let address = server::free_address();
@@ -106,7 +107,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
         runtime().block_on(async {
             let running = run_clients(url.clone(), 8, round as u64 + 1);
             let start = std::time::Instant::now();
-            let enough = 200 + state % 200;
+            let enough = 200 + chance.below(200);
             while running.tally().acknowledged_writes < enough {
                 assert!(start.elapsed() < server::PATIENCE, "{:?}", running.tally());
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -114,12 +115,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
             server.kill();
             records.extend(running.records());
         });
-        let lost = pages::drop_unsynced(&journal, || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.is_multiple_of(2)
-        });
+        let lost = pages::drop_unsynced(&journal, || chance.below(2) == 0);
         dropped.unsynced += lost.unsynced;
         dropped.dropped += lost.dropped;
         let address = server::free_address();

@@ -1,8 +1,8 @@
 //! A region that ran alone becomes a pair, without a restart.
 
 use crate::cluster::{Cluster, wait};
+use crate::folder;
 use crate::server::{self, Server};
-use std::process::Command;
 
 fn request(method: &str, path: &str, body: &str) -> String {
     let length = body.len();
@@ -31,8 +31,7 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
     let alone = write(&serve, "Alone");
 
     let moved = cluster.data.with_file_name("moved").display().to_string();
-    let copied = Command::new("cp").args(["-r", &cluster.operator(), &moved]).status();
-    assert!(copied.expect("cp runs").success());
+    folder::copy(cluster.operator().as_ref(), moved.as_ref());
 
     let _witness = cluster.join("third", "witness", "");
     let _west = cluster.join("west", "region", "");

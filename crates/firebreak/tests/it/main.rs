@@ -4,6 +4,7 @@ mod cluster;
 mod damage;
 mod demo;
 mod durable;
+mod folder;
 mod gateways;
 mod growth;
 mod pages;
