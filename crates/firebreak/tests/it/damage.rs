@@ -6,8 +6,6 @@ use base::Rng as _;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
 use workload::{Connection, Dice, Request};
 
 /// Damaged places, each with a start of its own.
@@ -83,17 +81,6 @@ fn start(data: &Path) -> Server {
     Server::start(server::command(data, &address), &address)
 }
 
-/// SIGTERM, to the end: what is in memory of the index gets to its files.
-fn stop(mut server: Server) {
-    let process = server.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &process]).status().expect("kill").success());
-    let begin = Instant::now();
-    while server.child.try_wait().expect("a child of ours").is_none() {
-        assert!(begin.elapsed() < server::PATIENCE, "SIGTERM did not end it");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Damages one place of one file; every fourth time any file, else the largest. Says which.
 fn damage(index: &Path, number: u64, chance: &mut Dice) -> String {
     let all = folder::files(index);
@@ -136,7 +123,8 @@ fn an_index_damaged_anywhere_never_hinders_a_start_or_changes_an_answer() {
     let expected = answers(&runtime, &server);
     let found: usize = expected.iter().map(|lines| lines.len() - 2).sum();
     assert!(found > 400, "the searches find {found} resources: too few to mean anything");
-    stop(server);
+    // What is in memory of the index gets to its files.
+    server.stop();
     let index = folder::find(&data, "index").expect("serve keeps an index");
     folder::copy(&index, &whole);
     let bytes: u64 =

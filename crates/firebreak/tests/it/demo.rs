@@ -1,5 +1,6 @@
 //! The demo as a new user runs it: four real processes, a region killed under load.
 
+use crate::server;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +12,7 @@ const DEMO: Duration = Duration::from_secs(240);
 
 /// The command, with a folder for its temporary files and a base port of the test's own.
 fn demo(folder: &Path, port: u16) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_firebreak"));
+    let mut command = server::program();
     command
         .args(["demo", "--port", &port.to_string()])
         .env("TMPDIR", folder)

@@ -4,21 +4,12 @@ use crate::cluster::{Cluster, wait};
 use crate::folder;
 use crate::server::{self, Server};
 
-fn request(method: &str, path: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
-         Content-Type: application/fhir+json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-}
-
 /// Writes a patient; its path.
 fn write(serve: &Server, family: &str) -> String {
     let body = format!(r#"{{"resourceType":"Patient","name":[{{"family":"{family}"}}]}}"#);
-    let answer = server::exchange(&serve.address, &request("POST", "/fhir/Patient", &body));
-    let (status, body) = answer.expect("it answers");
-    assert_eq!(status, 201, "{body}");
-    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let answer = serve.send("POST", "/fhir/Patient", &body);
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
     format!("/fhir/Patient/{}", body["id"].as_str().expect("an id"))
 }
 
@@ -59,12 +50,12 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
     for path in [&alone, &pair] {
         let read = wait("answer", || {
             let answer = serve.try_get(path).ok_or("no answer")?;
-            (answer.0 == 200).then_some(answer.1.clone()).ok_or(format!("{answer:?}"))
+            if answer.status == 200 { Ok(answer.body) } else { Err(format!("{answer:?}")) }
         });
         assert!(read.contains("Patient"), "{read}");
     }
     let last = write(&serve, "Passed on");
-    assert_eq!(serve.try_get(&last).map(|(status, _)| status), Some(200));
+    assert_eq!(serve.send("GET", &last, "").status, 200);
     assert!(serve.child.try_wait().expect("a child of ours").is_none(), "it was not restarted");
     assert_eq!(serve.child.id(), process);
 
@@ -78,5 +69,5 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
         let equal = position("first").is_some() && position("first") == position("west");
         equal.then_some(()).ok_or_else(|| format!("{status:?}"))
     });
-    assert_eq!(serve.try_get(&newest).map(|(status, _)| status), Some(200));
+    assert_eq!(serve.send("GET", &newest, "").status, 200);
 }
