@@ -4,7 +4,7 @@ use crate::shell;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use workload::{Bundle, Connection, Request};
+use workload::{Bundle, Connection};
 
 /// How long one bundle may take.
 const BUNDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -109,13 +109,8 @@ async fn send(url: &str, bundles: Vec<Bundle>) -> anyhow::Result<()> {
     let path = url.strip_prefix("http://").and_then(|rest| rest.split_once('/'));
     let path = format!("/{}", path.context("the url names no account")?.1.trim_end_matches('/'));
     for bundle in bundles {
-        let request = Request {
-            method: "POST".parse()?,
-            path: path.clone(),
-            headers: vec![("prefer", "return=minimal".to_owned())],
-            body: bundle.body,
-        };
-        let answer = connection.send(&request).await.with_context(|| bundle.name.clone())?;
+        let answer =
+            connection.send(&bundle.request(&path)).await.with_context(|| bundle.name.clone())?;
         if answer.status != 200 {
             let words = String::from_utf8_lossy(&answer.body);
             let words: String = words.chars().take(2000).collect();

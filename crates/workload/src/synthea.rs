@@ -1,5 +1,6 @@
 //! Files of FHIR bundles, plain or compressed with bzip2.
 
+use crate::Request;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,19 @@ pub struct Bundle {
     pub body: bytes::Bytes,
     /// How many entries it has.
     pub entries: usize,
+}
+
+impl Bundle {
+    /// The request that loads it into the account at `path`, answered without bodies.
+    #[must_use]
+    pub fn request(&self, path: &str) -> Request {
+        Request {
+            method: hyper::Method::POST,
+            path: path.to_owned(),
+            headers: vec![("prefer", "return=minimal".to_owned())],
+            body: self.body.clone(),
+        }
+    }
 }
 
 /// Reads a bundle; `compressed` says whether `data` is bzip2.

@@ -3,7 +3,7 @@
 use super::talk::Talk;
 use anyhow::{Context, bail};
 use std::time::Duration;
-use workload::{Connection, Request, read_bundle};
+use workload::{Connection, read_bundle};
 
 /// Name and bytes of each file, those first that others refer to.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/synthea.rs"));
@@ -17,13 +17,8 @@ pub async fn load(url: &str, talk: &Talk) -> anyhow::Result<usize> {
     talk.begin("loading", FILES.len());
     for (name, data) in FILES {
         let bundle = read_bundle(name, data, true).with_context(|| (*name).to_owned())?;
-        let request = Request {
-            method: hyper::Method::POST,
-            path: path.clone(),
-            headers: vec![("prefer", "return=minimal".to_owned())],
-            body: bundle.body,
-        };
-        let answer = connection.send(&request).await.with_context(|| (*name).to_owned())?;
+        let answer =
+            connection.send(&bundle.request(&path)).await.with_context(|| (*name).to_owned())?;
         if answer.status != 200 {
             let words = String::from_utf8_lossy(&answer.body);
             let words: String = words.chars().take(500).collect();

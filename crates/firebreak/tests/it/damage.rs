@@ -65,13 +65,8 @@ fn load(runtime: &tokio::runtime::Runtime, server: &Server) {
     for name in BUNDLES {
         let data = std::fs::read(folder.join(name)).expect("committed");
         let bundle = workload::read_bundle(name, &data, true).expect("a bundle");
-        let request = Request {
-            method: "POST".parse().expect("a method"),
-            path: "/fhir".to_owned(),
-            headers: vec![("prefer", "return=minimal".to_owned())],
-            body: bundle.body,
-        };
-        let answer = runtime.block_on(connection.send(&request)).expect("it answers");
+        let answer = runtime.block_on(connection.send(&bundle.request("/fhir")));
+        let answer = answer.expect("it answers");
         assert_eq!(answer.status, 200, "{name}");
     }
 }
