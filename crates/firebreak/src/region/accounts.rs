@@ -110,16 +110,15 @@ impl Accounts {
     pub fn begin(self: &Arc<Self>, around: Around) -> anyhow::Result<()> {
         anyhow::ensure!(self.around.set(around).is_ok(), "a region begins once");
         for name in self.on_disk()? {
-            self.with(&name, |_| {});
+            self.expect(&name);
         }
-        // Those that the machine named meanwhile wait for this.
-        let waiting: Vec<_> = self.entries.lock().keys().cloned().collect();
-        tracing::info!(accounts = waiting.len(), "accounts begin");
+        // With those that the machine named meanwhile, which wait for this.
+        tracing::info!(accounts = self.entries.lock().len(), "accounts begin");
         Ok(())
     }
 
     /// Names of the accounts whose logs are here.
-    pub fn on_disk(&self) -> anyhow::Result<Vec<AccountName>> {
+    fn on_disk(&self) -> anyhow::Result<Vec<AccountName>> {
         let folder = self.data.join(FOLDER);
         if !folder.is_dir() {
             return Ok(Vec::new());

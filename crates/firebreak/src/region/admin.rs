@@ -1,7 +1,8 @@
 //! Operators' commands at a region. How it stands is for every member of the cluster to see;
 //! changing things, and what holds patient data, is for operators.
 
-use super::http::{Answer, bytes, json};
+use super::accounts::Open;
+use super::http::{Answer, bytes, json, refuse};
 use super::{Region, quarantine, status};
 use base::{AccountName, Epoch, ErrorKind, MemberName, Seq};
 use control::{Kind, Subject};
@@ -55,11 +56,6 @@ pub async fn answer(region: &Arc<Region>, caller: Subject, request: Request<Inco
     }
 }
 
-/// A refusal with its reason.
-pub fn refuse(status: StatusCode, text: &str) -> Answer {
-    json(status, &object!({ "error": text }))
-}
-
 async fn command(region: &Arc<Region>, verb: &str, request: Request<Incoming>) -> Answer {
     let body = match Limited::new(request.into_body(), BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -94,9 +90,12 @@ fn code(kind: ErrorKind) -> StatusCode {
     StatusCode::from_u16(kind.http().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+fn open(region: &Region, account: &str) -> Option<Open> {
+    account.parse().ok().and_then(|name| region.accounts.get(&name))
+}
+
 fn digest(region: &Region, account: &str, seq: &str) -> Answer {
-    let found = account.parse().ok().and_then(|name| region.accounts.get(&name));
-    let digest = found.zip(seq.parse().ok());
+    let digest = open(region, account).zip(seq.parse().ok());
     let digest = digest.and_then(|(open, seq)| open.store.digest(Seq::new(seq)));
     match digest {
         Some(digest) => {
@@ -114,10 +113,9 @@ fn digest(region: &Region, account: &str, seq: &str) -> Answer {
 async fn blocking(
     region: &Region,
     account: &str,
-    work: impl FnOnce(&super::accounts::Open) -> anyhow::Result<quarantine::Told> + Send + 'static,
+    work: impl FnOnce(&Open) -> anyhow::Result<quarantine::Told> + Send + 'static,
 ) -> Answer {
-    let found = account.parse().ok().and_then(|name| region.accounts.get(&name));
-    let Some(open) = found else {
+    let Some(open) = open(region, account) else {
         return refuse(StatusCode::NOT_FOUND, "no such account");
     };
     match tokio::task::spawn_blocking(move || work(&open)).await {

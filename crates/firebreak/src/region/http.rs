@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// What a region answers.
 pub type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
+const JSON: &str = "application/json";
+
 /// A listener's purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -95,8 +97,7 @@ async fn here(region: &Region, request: Request<Incoming>, scheme: Scheme) -> An
 
 /// Reached under its own name by a client (DESIGN 4.4).
 fn own_name() -> Answer {
-    let text = "ask a gateway: a region is not asked under its own name";
-    json(StatusCode::FORBIDDEN, &serde_json::json!({ "error": text }))
+    refuse(StatusCode::FORBIDDEN, "ask a gateway: a region is not asked under its own name")
 }
 
 /// Reached under the public name.
@@ -117,12 +118,12 @@ async fn member(region: &Arc<Region>, caller: Subject, request: Request<Incoming
     let known = region.member.roster.borrow().by_id(caller.id).map(|member| member.kind);
     if known != Some(caller.kind) {
         tracing::warn!(id = %caller.id, "a caller that is not in the roster is refused");
-        return json(StatusCode::FORBIDDEN, &serde_json::json!({ "error": "not in the roster" }));
+        return refuse(StatusCode::FORBIDDEN, "not in the roster");
     }
     let path = request.uri().path();
     if path == STATUS_PATH {
-        return match serde_json::to_value(status::tell(region)) {
-            Ok(told) => json(StatusCode::OK, &told),
+        return match serde_json::to_vec(&status::tell(region)) {
+            Ok(told) => bytes(StatusCode::OK, JSON, told.into()),
             Err(_) => json(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::Value::Null),
         };
     }
@@ -143,9 +144,14 @@ async fn member(region: &Arc<Region>, caller: Subject, request: Request<Incoming
     }
 }
 
+/// A refusal with its reason.
+pub fn refuse(status: StatusCode, reason: &str) -> Answer {
+    json(status, &serde_json::json!({ "error": reason }))
+}
+
 /// A JSON answer.
 pub fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
-    bytes(status, "application/json", value.to_string().into())
+    bytes(status, JSON, value.to_string().into())
 }
 
 /// An answer of bytes.

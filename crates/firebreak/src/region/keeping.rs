@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use dr::{Reign, ReturnPlan, Role};
 use parking_lot::Mutex;
 use replication::{
-    Body, Head, Keeping as Kept, Parcel, Quarantine, Record, Tail, TailLog, Upload, Uploading,
-    carry_out, export_folder,
+    Head, Keeping as Kept, Parcel, Quarantine, Record, Tail, TailLog, Upload, Uploading, carry_out,
+    export_folder,
 };
 use std::sync::Arc;
 use store::log::{Export, Exported, Frame, Reader};
@@ -133,26 +133,17 @@ impl Keeping {
         }
     }
 
-    /// Takes in what is for tails; false for any other parcel.
-    pub fn receive(&mut self, place: &Place, role: &Role, parcel: &Parcel) -> bool {
-        match parcel.head.body {
-            Body::Kept { .. } => {
-                self.uploads.iter_mut().for_each(|upload| upload.receive(parcel));
-                true
-            }
-            Body::Keep { tail, .. } => {
-                let current = matches!(role, Role::Primary { epoch, .. }
-                    if *epoch == parcel.head.reign.epoch);
-                if current {
-                    self.keep(place, parcel, tail);
-                }
-                true
-            }
-            _ => false,
-        }
+    /// The primary says what of a tail it holds.
+    pub fn kept(&mut self, parcel: &Parcel) {
+        self.uploads.iter_mut().for_each(|upload| upload.receive(parcel));
     }
 
-    fn keep(&mut self, place: &Place, parcel: &Parcel, tail: Tail) {
+    /// A secondary wants a part of its tail to be kept.
+    pub fn keep(&mut self, place: &Place, role: &Role, parcel: &Parcel, tail: Tail) {
+        let reign = parcel.head.reign;
+        if !matches!(role, Role::Primary { epoch, .. } if *epoch == reign.epoch) {
+            return;
+        }
         let mut shared = self.shared.lock();
         let Some(quarantine) = &mut *shared else { return };
         match quarantine.keep(place.me, parcel) {
@@ -263,25 +254,18 @@ impl TailLog for CoreLog<'_> {
         Ok(self.0.reader().contains(position)?)
     }
     fn export(&mut self, from: &Position, file: &str) -> Result<Exported, replication::Error> {
-        match self.0.export_tail(from, file) {
-            Ok(exported) => Ok(exported),
-            Err(error) => Err(failed(&error)),
-        }
+        self.0.export_tail(from, file).map_err(failed)
     }
     fn cut(&mut self, to: &Position, exported: &Exported) -> Result<(), replication::Error> {
-        match self.0.rewind(to, exported) {
-            Ok(rewound) => {
-                let (commits, resources) = (rewound.commits, rewound.resources);
-                tracing::info!(commits, resources, "the log is cut back");
-                Ok(())
-            }
-            Err(error) => Err(failed(&error)),
-        }
+        let rewound = self.0.rewind(to, exported).map_err(failed)?;
+        let (commits, resources) = (rewound.commits, rewound.resources);
+        tracing::info!(commits, resources, "the log is cut back");
+        Ok(())
     }
 }
 
 /// The store says more than the plan's error can: it is logged here.
-fn failed(error: &store::Error) -> replication::Error {
+fn failed(error: store::Error) -> replication::Error {
     tracing::error!(%error, "the store could not be cut");
     replication::Error::Plan("the store failed")
 }

@@ -203,9 +203,8 @@ impl Shipping {
                     self.fetched(place, actions);
                 }
             }
-            Body::Keep { .. } | Body::Kept { .. } => {
-                self.keeping.receive(place, &self.role, parcel);
-            }
+            Body::Keep { tail, .. } => self.keeping.keep(place, &self.role, parcel, tail),
+            Body::Kept { .. } => self.keeping.kept(parcel),
             Body::DigestAsk { .. } => {
                 let digest = |seq| place.store.digest(seq);
                 if let Some(answer) = answer_digest(place.me, parcel, digest) {

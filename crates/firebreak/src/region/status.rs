@@ -1,6 +1,7 @@
 //! What a region tells of itself.
 
 use super::Region;
+use super::accounts::Open;
 use ::gateway::{AccountStatus, MemberStatus, Status};
 use base::{Hash, Seq};
 use dr::{Gate, Mode, Role, SecondaryState, View};
@@ -47,10 +48,11 @@ fn member(member: &control::Member) -> MemberStatus {
 }
 
 fn account(region: &Region, view: &View) -> AccountStatus {
+    let here = region.accounts.get(&view.account);
     let mut told = AccountStatus {
         account: view.account.as_str().to_owned(),
         role: role(&view.role).to_owned(),
-        open: is_open(region, view),
+        open: here.as_ref().is_some_and(|open| is_open(region, view, open)),
         compute: view.compute.map(|id| id.to_string()),
         sentence: view.sentence.clone(),
         ..AccountStatus::default()
@@ -65,7 +67,7 @@ fn account(region: &Region, view: &View) -> AccountStatus {
         told.secondary_state = state(value.secondary_state).to_owned();
         told.mode = mode(value.mode).to_owned();
     }
-    if let Some(open) = region.accounts.get(&view.account) {
+    if let Some(open) = here {
         let status = open.store.status();
         told.position = Some(status.durable.to_string());
         told.applied = Some(status.applied.to_string());
@@ -87,12 +89,9 @@ fn account(region: &Region, view: &View) -> AccountStatus {
 }
 
 /// Whether the gate lets a request through at this moment: the lease is looked at too.
-fn is_open(region: &Region, view: &View) -> bool {
+fn is_open(region: &Region, view: &View, open: &Open) -> bool {
     match view.gate {
-        Gate::Open(term) => {
-            let live = region.clock.boot() < term.valid_until;
-            live && region.accounts.get(&view.account).is_some_and(|a| a.gate.admit().is_ok())
-        }
+        Gate::Open(term) => region.clock.boot() < term.valid_until && open.gate.admit().is_ok(),
         Gate::Closed { .. } => false,
     }
 }

@@ -16,7 +16,7 @@ use ::gateway::Rejoin;
 use base::{AccountName, BootTime, Clock, Epoch, Fork, MemberId, Position, Seq, Span, Stamp};
 use bytes::Bytes;
 use control::Driver;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use dr::{Action, Event, Gate, Holder, Query, ReturnPlan, Role};
 use parking_lot::Mutex;
 use replication::{AccountGate, Parcel};
@@ -151,10 +151,10 @@ impl Worker {
                     return;
                 }
                 self.take(item);
-                next = match work.recv_timeout(std::time::Duration::ZERO) {
+                next = match work.try_recv() {
                     Ok(item) => Some(item),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => return,
                 };
             }
             self.turn();
