@@ -22,6 +22,6 @@ pub use limits::Limits;
 pub use name::{AccountName, MemberName, NameError};
 pub use number::{Attempt, Counter, Epoch, Fork, Generation, Seq};
 pub use position::{Position, PositionError};
-pub use rng::Rng;
+pub use rng::{Rng, Seeded};
 pub use time::{BootTime, Clock, Span, Stamp, StampError};
 pub use version::{VersionId, VersionIdError};

@@ -4,7 +4,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout)] // a measurement needs a clock
 
-use base::{BootId, BootTime, Clock, Epoch, Fork, MemberId, ResourceId, Rng, Stamp};
+use base::{BootId, BootTime, Clock, Epoch, Fork, MemberId, ResourceId, Seeded, Stamp};
 use crossbeam_channel::bounded;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,15 +29,6 @@ impl Clock for Wall {
     }
 }
 
-struct Dice(u64);
-impl Rng for Dice {
-    fn next_u64(&mut self) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 ^ (self.0 >> 29)
-    }
-}
-
 fn observation(n: u64) -> String {
     let (day, value) = (1 + n % 28, 60 + n % 90);
     let (patient, encounter) = (n % 5000, n % 20_000);
@@ -47,7 +38,7 @@ fn observation(n: u64) -> String {
     )
 }
 
-fn create(n: u64, rng: &mut Dice) -> ChangeRequest {
+fn create(n: u64, rng: &mut Seeded) -> ChangeRequest {
     let text = observation(n);
     let resource = fhir::Resource::parse(text.as_bytes(), 64).expect("a resource");
     resource.validate().expect("valid");
@@ -112,12 +103,12 @@ fn main() -> Result<(), Failure> {
 }
 
 fn prepare() {
-    let sample = create(1, &mut Dice(1));
+    let sample = create(1, &mut Seeded(1));
     if let Action::Put(prepared) = &sample.action {
         let (terms, bytes) = (prepared.terms.len(), prepared.terms.total_bytes());
         println!("{} bytes, {terms} terms of {bytes} bytes", prepared.template.len());
     }
-    let mut dice = Dice(5);
+    let mut dice = Seeded(5);
     let busy = cpu();
     for n in 0..20_000 {
         std::hint::black_box(create(n, &mut dice));
@@ -155,7 +146,7 @@ fn creates(account: &Arc<Account>, resources: u64, threads: u64) -> Result<Ids, 
 }
 
 fn submit(account: &Account, worker: u64, count: u64, threads: u64) -> Ids {
-    let mut rng = Dice(worker + 7);
+    let mut rng = Seeded(worker + 7);
     let (tell, told) = bounded(IN_FLIGHT);
     let (mut ids, mut open) = (Vec::new(), 0);
     for n in 0..count {

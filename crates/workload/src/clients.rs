@@ -2,8 +2,8 @@
 //! certain outcome, and write down every answer.
 
 use crate::http::{Answer, Connection, Error, Request, split_url};
-use crate::{Dice, Reading, Record, history};
-use base::Rng as _;
+use crate::{Reading, Record, history};
+use base::{Rng as _, Seeded};
 use history::History;
 use hyper::Method;
 use std::collections::VecDeque;
@@ -115,7 +115,7 @@ struct Client {
     base_path: String,
     /// The one in use first.
     connections: VecDeque<Connection>,
-    dice: Dice,
+    dice: Seeded,
     start: Instant,
     shared: Arc<Shared>,
     own: VecDeque<String>,
@@ -139,7 +139,7 @@ impl Client {
             config: config.clone(),
             base_path: split_url(&config.url)?.1,
             connections,
-            dice: Dice(config.seed.wrapping_mul(1_000_003).wrapping_add(number as u64)),
+            dice: Seeded(config.seed.wrapping_mul(1_000_003).wrapping_add(number as u64)),
             start,
             shared,
             own: VecDeque::new(),

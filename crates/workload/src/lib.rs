@@ -7,7 +7,6 @@
 mod account;
 mod blast;
 mod clients;
-mod dice;
 mod history;
 mod http;
 mod link;
@@ -17,7 +16,6 @@ mod synthea;
 pub use account::{Accounting, Acknowledged, account_for, acknowledged};
 pub use blast::{Blast, Blasted, MakeRequest};
 pub use clients::{Clients, ClientsConfig, Tally};
-pub use dice::Dice;
 pub use history::{Record, write_records};
 pub use http::{Answer, Connection, Error, Request};
 pub use link::DelayedLink;

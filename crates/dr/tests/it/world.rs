@@ -1,7 +1,9 @@
 //! Three members in one thread: virtual time, a network that can be cut by direction, disks that
 //! keep what was persisted, logs as lists of hashes, clients that remember what they were told.
 
-use base::{AccountName, BootId, BootTime, Epoch, Hash, MemberId, Position, Rng, Seq, Span, Stamp};
+use base::{
+    AccountName, BootId, BootTime, Epoch, Hash, MemberId, Position, Seeded, Seq, Span, Stamp,
+};
 use dr::{
     Acks, Action, Bug, Bugs, Config, Envelope, Event, Gate, Member, Mode, Now, Outcome, Peer,
     PeerKind, Policies, Record, RecordKey, Request, RequestId, Role, SecondaryState, Term, Timing,
@@ -17,19 +19,6 @@ pub const ALL: [Id; 3] = [EAST, WEST, WITNESS];
 const LATENCY: Span = Span::from_ms(2);
 const SHIP_EVERY: Span = Span::from_ms(10);
 pub const MAX_LAG: Span = Span::from_ms(300);
-
-pub struct Seeded(pub u64);
-
-impl Rng for Seeded {
-    fn next_u64(&mut self) -> u64 {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {

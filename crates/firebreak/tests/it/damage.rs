@@ -2,11 +2,11 @@
 
 use crate::folder;
 use crate::server::{self, Server};
-use base::Rng as _;
+use base::{Rng as _, Seeded};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use workload::{Connection, Dice, Request};
+use workload::{Connection, Request};
 
 /// Damaged places, each with a start of its own.
 const PLACES: u64 = 20;
@@ -77,7 +77,7 @@ fn start(data: &Path) -> Server {
 }
 
 /// Damages one place of one file; every fourth time any file, else the largest. Says which.
-fn damage(index: &Path, number: u64, chance: &mut Dice) -> String {
+fn damage(index: &Path, number: u64, chance: &mut Seeded) -> String {
     let all = folder::files(index);
     let bytes = |path: &PathBuf| path.metadata().expect("there").len();
     let any = all[usize::try_from(chance.below(all.len() as u64)).expect("small")].clone();
@@ -130,7 +130,7 @@ fn an_index_damaged_anywhere_never_hinders_a_start_or_changes_an_answer() {
     std::fs::remove_dir_all(&index).expect("removed");
     assert_eq!(answers(&runtime, &start(&data)), expected, "an index made anew");
 
-    let mut chance = Dice(7);
+    let mut chance = Seeded(7);
     for number in 0..PLACES {
         std::fs::remove_dir_all(&index).expect("removed");
         folder::copy(&whole, &index);

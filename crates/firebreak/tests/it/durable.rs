@@ -2,10 +2,10 @@
 
 use crate::server::{self, Server};
 use crate::{pages, strace};
-use base::Rng as _;
+use base::{Rng as _, Seeded};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use workload::{Clients, ClientsConfig, Dice, account_for};
+use workload::{Clients, ClientsConfig, account_for};
 
 /// Kills with lost pages in the test run; the full number is a separate, longer run
 /// (`FIREBREAK_KILLS=50`).
@@ -93,7 +93,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
     std::fs::create_dir(&journal).expect("a folder");
     let library = pages::build_library(folder.path());
     let mut dropped = pages::Dropped::default();
-    let mut chance = Dice(7);
+    let mut chance = Seeded(7);
     let mut records = Vec::new();
     for round in 0..kills.unwrap_or(KILLS) {
         let address = server::free_address();

@@ -1,6 +1,8 @@
 //! Two logs with the cores around them, and what lies between.
 
-use base::{AccountName, BootId, BootTime, Epoch, Generation, MemberId, Position, Rng, Seq, Span};
+use base::{
+    AccountName, BootId, BootTime, Epoch, Generation, MemberId, Position, Seeded, Seq, Span,
+};
 use bytes::Bytes;
 use dr::{Bugs, Holder, Reign, Role};
 use replication::{FollowAction, Follower, Parcel, Route, ShipEvent, ShipLimits, Shipper};
@@ -11,19 +13,6 @@ use store::log::{Entry, Frame, Log, Payload, Settings};
 pub const EAST: MemberId = MemberId::new(1);
 pub const WEST: MemberId = MemberId::new(2);
 const SETTINGS: Settings = Settings { segment_bytes: 32 << 10 };
-
-/// SplitMix64.
-pub struct Seeded(pub u64);
-
-impl Rng for Seeded {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 pub fn account() -> AccountName {
     "fhir".parse().expect("a name")

@@ -1,7 +1,7 @@
 //! Shipping by the rules, whatever the network and the secondary do.
 
-use crate::pair::{EAST, Pair, Seeded, WEST, account, append, frames, holder, open, reign};
-use base::{BootTime, Epoch, Position, Rng as _, Seq, Span};
+use crate::pair::{EAST, Pair, WEST, account, append, frames, holder, open, reign};
+use base::{BootTime, Epoch, Position, Rng as _, Seeded, Seq, Span};
 use dr::{Query, Role};
 use proptest::prelude::*;
 use replication::{

@@ -1,7 +1,7 @@
 //! A former primary comes back; copies are compared.
 
-use crate::pair::{EAST, Seeded, WEST, account, append, frames, holder, open, reign};
-use base::{BootTime, ChangeId, Counter, Epoch, Fork, Position, Seq, Span};
+use crate::pair::{EAST, WEST, account, append, frames, holder, open, reign};
+use base::{BootTime, ChangeId, Counter, Epoch, Fork, Position, Seeded, Seq, Span};
 use dr::{ReturnPlan, Version};
 use replication::{
     Compared, DigestWatch, Keeping, Quarantine, Record, Upload, Uploading, answer_digest,

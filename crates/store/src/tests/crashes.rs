@@ -2,22 +2,9 @@
 
 use super::*;
 use crate::conformance::Bench;
-use base::Rng;
+use base::{Rng, Seeded};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-
-/// A small generator for tests (splitmix64).
-struct Dice(u64);
-
-impl Rng for Dice {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
 
 /// What clients were told: id → version.
 type Told = Arc<Mutex<BTreeMap<String, u64>>>;
@@ -36,7 +23,7 @@ fn submit(store: &Inline, id: &str, family: &str, told: &Told) {
 #[test]
 fn nothing_acknowledged_is_lost_and_versions_never_repeat() {
     for seed in 0..60 {
-        let mut dice = Dice(seed);
+        let mut dice = Seeded(seed);
         let disk = SimDisk::new();
         let folder = tempfile::tempdir().expect("a folder");
         let told = Told::default();
