@@ -30,6 +30,11 @@ pub struct Refused(pub String);
 /// Says what failed, in one sentence, and gives its code.
 pub fn code(done: anyhow::Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
+    // Who reads what is printed has seen enough, as `head` has.
+    let unread = error.downcast_ref::<std::io::Error>();
+    if unread.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
     // stderr may be closed; the code still tells.
     let _ = writeln!(std::io::stderr(), "firebreak: {}", sentence(&error));
     ExitCode::from(number(&error))

@@ -95,13 +95,19 @@ fn command(
     }
     let path = if what == "fail back" { "/admin/dr/failback" } else { "/admin/dr/switchover" };
     let answer = operator.request(region, Method::POST, path, Some(&asked))?;
+    let open = operator.opens(&sure.account, told.epoch);
     if at.json {
         let done: &Value = &answer["outcome"];
-        writeln!(out, "{}", json!({ "plan": plan, "done": true, "outcome": done }))?;
+        let said = json!({ "plan": plan, "done": true, "outcome": done, "open": open });
+        writeln!(out, "{said}")?;
     } else {
         writeln!(out, "{}", answer["outcome"].as_str().unwrap_or("done"))?;
     }
-    Ok(())
+    if open {
+        return Ok(());
+    }
+    let message = format!("{to} does not answer clients yet: look at `firebreak dr status`");
+    Err(Refused(message).into())
 }
 
 /// A plan that the region would refuse is not printed.

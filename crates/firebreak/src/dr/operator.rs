@@ -23,6 +23,10 @@ use tokio::runtime::Runtime;
 const STATUS_WAIT: Duration = Duration::from_secs(3);
 /// How long a command may take: a switchover drains for up to 10 s.
 const COMMAND_WAIT: Duration = Duration::from_secs(60);
+/// How long a new primary may take until it answers clients.
+const OPEN_WAIT: Duration = Duration::from_secs(10);
+/// How long until it is asked again.
+const LOOK: Duration = Duration::from_millis(100);
 const ANSWER_BYTES: usize = 256 << 20;
 
 /// Connected with an operator's credentials, or a member's own, which may only look. Holds what
@@ -128,15 +132,31 @@ impl Operator {
 
     /// The region that says it is the open primary of an account, and its word.
     pub fn primary(&self, account: &str) -> anyhow::Result<(MemberId, &AccountStatus)> {
-        let acts =
-            |told: &&AccountStatus| told.account == account && told.open && told.role == "primary";
         self.statuses()
-            .find_map(|(region, status)| Some((region.id, status?.accounts.iter().find(acts)?)))
+            .find_map(|(region, status)| Some((region.id, acting(status?, account)?)))
             .ok_or_else(|| {
                 let message =
                     format!("no region says that it is the open primary of account {account}");
                 Refused(message).into()
             })
+    }
+
+    /// Waits until a region says that it is the open primary of an account in a later epoch; tells
+    /// whether one did in time.
+    pub fn opens(&self, account: &str, after: u64) -> bool {
+        let opened = async {
+            loop {
+                for region in self.roster.regions() {
+                    let status = self.upstream.status(region.id, STATUS_WAIT).await;
+                    let told = status.as_ref().and_then(|status| acting(status, account));
+                    if told.is_some_and(|told| told.epoch > after) {
+                        return;
+                    }
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(OPEN_WAIT, opened).await }).is_ok()
     }
 
     /// Sends one request to a region, and takes the JSON of its answer.
@@ -196,6 +216,13 @@ fn newest_roster(own: &Path, read: &Roster) -> Roster {
         Some(Ok(beside)) if beside.cluster == read.cluster => beside,
         _ => read.clone(),
     }
+}
+
+/// What a region says of an account, if it is its open primary.
+fn acting<'a>(status: &'a Status, account: &str) -> Option<&'a AccountStatus> {
+    let acts =
+        |told: &&AccountStatus| told.account == account && told.open && told.role == "primary";
+    status.accounts.iter().find(acts)
 }
 
 /// A member as a region tells of it; what an operator does not need stays empty.
