@@ -22,6 +22,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The URL alone exceeds its limit.
     UrlTooLong,
+    /// The headers are longer than allowed.
+    HeadersTooLong,
     /// Valid, but not offered here.
     Unsupported,
     /// The path does not take this method.
@@ -86,6 +88,7 @@ impl ErrorKind {
             Self::PreconditionFailed => (412, "conflict", None),
             Self::TooLarge => (413, "too-long", None),
             Self::UrlTooLong => (414, "too-long", None),
+            Self::HeadersTooLong => (431, "too-long", None),
             Self::Unsupported => (501, "not-supported", None),
             Self::MethodNotAllowed => (405, "not-supported", None),
             Self::MediaType => (415, "not-supported", None),
@@ -118,6 +121,7 @@ mod tests {
             ErrorKind::PreconditionFailed,
             ErrorKind::TooLarge,
             ErrorKind::UrlTooLong,
+            ErrorKind::HeadersTooLong,
             ErrorKind::Unsupported,
             ErrorKind::MethodNotAllowed,
             ErrorKind::MediaType,
@@ -151,15 +155,16 @@ mod tests {
         PreconditionFailed: 412 conflict None
         TooLarge: 413 too-long None
         UrlTooLong: 414 too-long None
+        HeadersTooLong: 431 too-long None
         Unsupported: 501 not-supported None
         MethodNotAllowed: 405 not-supported None
         MediaType: 415 not-supported None
         NotAcceptable: 406 not-supported None
-        Throttled { retry: 10.000 ms }: 429 throttled Some(1)
+        Throttled { retry: 10 ms }: 429 throttled Some(1)
         Misdirected { epoch: Epoch(7) }: 421 transient None
         Unauthenticated: 401 login None
         Forbidden: 403 forbidden None
-        Unavailable { retry: 1500.000 ms }: 503 transient Some(2)
+        Unavailable { retry: 1.5 s }: 503 transient Some(2)
         Fenced { epoch: Epoch(7) }: 503 transient Some(1)
         Corrupt: 500 exception None
         Bug: 500 exception None

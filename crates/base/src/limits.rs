@@ -20,6 +20,8 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Bytes of a request's URL.
     pub url_bytes: usize,
+    /// Bytes of a request's headers, names and values.
+    pub header_bytes: usize,
     /// Values joined by commas in one search parameter.
     pub or_values: usize,
     /// Parameters in one query.
@@ -28,6 +30,8 @@ pub struct Limits {
     pub page_entries: usize,
     /// Resources on a page when the client names no number.
     pub page_entries_default: usize,
+    /// Bytes of the resources on a page: it ends before, unless one alone is longer.
+    pub page_bytes: usize,
     /// Requests worked on at one time.
     pub concurrency: usize,
 }
@@ -42,10 +46,12 @@ impl Default for Limits {
             bundle_entries: 10_000,
             answer_bytes: 64 << 20,
             url_bytes: 16 << 10,
+            header_bytes: 64 << 10,
             or_values: 1_000,
             query_parameters: 256,
             page_entries: 1_000,
             page_entries_default: 50,
+            page_bytes: 16 << 20,
             concurrency: 1_024,
         }
     }

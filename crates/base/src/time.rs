@@ -64,9 +64,16 @@ impl Add for Span {
         Self(self.0.saturating_add(other.0))
     }
 }
+/// In seconds from one second on, in milliseconds below; up to three decimals, and no more than
+/// are needed.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03} ms", self.0 / 1000, self.0 % 1000)
+        let (thousandths, unit) =
+            if self.0 < 1_000_000 { (self.0, "ms") } else { (self.0 / 1000, "s") };
+        let decimals = format!("{:03}", thousandths % 1000);
+        let decimals = decimals.trim_end_matches('0');
+        let point = if decimals.is_empty() { "" } else { "." };
+        write!(f, "{}{point}{decimals} {unit}", thousandths / 1000)
     }
 }
 impl fmt::Debug for Span {
@@ -221,6 +228,23 @@ mod tests {
         assert_eq!(Stamp::from_ms(1_709_210_096_007).to_string(), "2024-02-29T12:34:56.007Z");
         assert!(Stamp::parse("2024-02-30T00:00:00Z").is_err());
         assert!(Stamp::parse("1969-12-31T23:59:59Z").is_err());
+    }
+
+    #[test]
+    fn spans_are_shown_in_the_unit_that_fits() {
+        let rows = [
+            (0, "0 ms"),
+            (412, "0.412 ms"),
+            (50_000, "50 ms"),
+            (999_999, "999.999 ms"),
+            (1_000_000, "1 s"),
+            (1_500_000, "1.5 s"),
+            (10_000_000, "10 s"),
+            (61_002_999, "61.002 s"),
+        ];
+        for (us, text) in rows {
+            assert_eq!(Span::from_us(us).to_string(), text);
+        }
     }
 
     #[test]

@@ -24,6 +24,6 @@ pub use routes::{Reign, Route, Routes, Target};
 pub use server::{Gateway, GatewaySetup};
 pub use status::{
     APPLIED_HEADER, AccountStatus, EPOCH_HEADER, KEY_HEADER, MemberStatus, PASSED_HEADER,
-    PRIMARY_HEADER, Rejoin, STATUS_PATH, Status,
+    PRIMARY_HEADER, PROTO_HEADER, Rejoin, STATUS_PATH, Status,
 };
 pub use upstream::{Body, Resolve, Upstream, empty, url};

@@ -36,7 +36,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 ];
 /// Headers that only regions and gateways may set.
 const OURS: [HeaderName; 2] =
-    [HeaderName::from_static(crate::PASSED_HEADER), HeaderName::from_static("x-forwarded-proto")];
+    [HeaderName::from_static(crate::PASSED_HEADER), HeaderName::from_static(crate::PROTO_HEADER)];
 
 /// A gateway's requests.
 pub struct Proxy {
@@ -275,7 +275,7 @@ pub fn prepare(parts: &mut Parts, https: bool) {
         parts.headers.remove(name);
     }
     let proto = HeaderValue::from_static(if https { "https" } else { "http" });
-    parts.headers.insert("x-forwarded-proto", proto);
+    parts.headers.insert(crate::PROTO_HEADER, proto);
     // HTTP/2 names the host in the URL.
     if !parts.headers.contains_key(header::HOST)
         && let Some(host) = parts.uri.host()

@@ -13,6 +13,8 @@ pub const PRIMARY_HEADER: &str = "x-firebreak-primary";
 pub const APPLIED_HEADER: &str = "x-firebreak-applied";
 /// On a request that a region passed on: the name of that region.
 pub const PASSED_HEADER: &str = "x-firebreak-passed";
+/// How the client reached a gateway, `http` or `https`: for links. Only gateways and regions set it.
+pub const PROTO_HEADER: &str = "x-forwarded-proto";
 /// Makes a retry of an unsafe request do nothing twice.
 pub const KEY_HEADER: &str = "idempotency-key";
 

@@ -30,6 +30,8 @@ struct State {
     last_term: Option<(Epoch, BootId)>,
     /// What the secondary said last in an epoch that the gate was not open in yet.
     early: Option<(Epoch, Seq)>,
+    /// There is a secondary: without one, nothing waits for it.
+    followed: bool,
     waiters: BTreeMap<(Seq, u64), Acknowledged>,
     replicated: BTreeMap<(Seq, u64), (BootTime, Acknowledged)>,
     next: u64,
@@ -54,6 +56,7 @@ impl AccountGate {
             lag: Lag::default(),
             last_term: None,
             early: None,
+            followed: true,
             waiters: BTreeMap::new(),
             replicated: BTreeMap::new(),
             next: 0,
@@ -123,6 +126,15 @@ impl AccountGate {
         let mut state = self.state.lock();
         state.early = None;
         state.lag.forget(now);
+    }
+
+    /// Whether there is a secondary, as the register says. Waits for one that is not there end.
+    pub fn follow(&self, followed: bool) {
+        let mut state = self.state.lock();
+        state.followed = followed;
+        let calls = state.wake(self.clock.boot());
+        drop(state);
+        call(calls);
     }
 
     /// Lets time pass: ends waits that are over. Gives the moment of the next, if any.
@@ -205,7 +217,9 @@ impl State {
         let over: Vec<(Seq, u64)> = self
             .replicated
             .iter()
-            .filter(|((seq, _), (until, _))| *seq <= self.lag.acked_to() || *until <= now)
+            .filter(|((seq, _), (until, _))| {
+                *seq <= self.lag.acked_to() || *until <= now || !self.followed
+            })
             .map(|(key, _)| *key)
             .collect();
         for key in over {
@@ -275,8 +289,8 @@ impl Gate for AccountGate {
         state.lag.note(seq, now);
         let result = if let dr::Gate::Closed { .. } = state.gate {
             Err(state.refusal())
-        } else if state.durability(seq) == Durability::Replicated {
-            Ok(Durability::Replicated)
+        } else if state.durability(seq) == Durability::Replicated || !state.followed {
+            Ok(state.durability(seq))
         } else {
             let key = state.key(seq);
             state.replicated.insert(key, (now + wait, done));

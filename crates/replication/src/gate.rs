@@ -100,7 +100,7 @@ pub trait Gate: Send + Sync {
     fn acknowledgeable_now(&self, seq: Seq) -> Option<Durability>;
 
     /// Calls `done` when the position is durable in both regions, or with [`Durability::Local`]
-    /// once `wait` is over (`Prefer: durability=replicated`).
+    /// once `wait` is over, at once where there is no secondary (`Prefer: durability=replicated`).
     fn replicated(&self, seq: Seq, wait: Span, done: Acknowledged);
 
     /// After the work, before the first byte of the answer: lease, mode and lag in one step

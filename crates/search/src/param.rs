@@ -83,17 +83,7 @@ impl Parameter {
     /// `SearchParameter.type` (<https://hl7.org/fhir/R4/valueset-search-param-type.html>).
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self.kind {
-            ParamKind::Number => "number",
-            ParamKind::Date => "date",
-            ParamKind::String => "string",
-            ParamKind::Token => "token",
-            ParamKind::Reference => "reference",
-            ParamKind::Composite => "composite",
-            ParamKind::Quantity => "quantity",
-            ParamKind::Uri => "uri",
-            ParamKind::Special => "special",
-        }
+        kind_name(self.kind)
     }
 
     /// What a client may write, in a few words.
@@ -114,8 +104,26 @@ impl Parameter {
                 "id, Type/id or URL; modifiers :[Type], :identifier, :missing".to_owned()
             }
             ParamKind::Uri => "equal; modifiers :below, :above, :missing".to_owned(),
-            ParamKind::Composite | ParamKind::Special => "components joined by $".to_owned(),
+            ParamKind::Composite => {
+                let kinds: Vec<_> = self.parts.iter().map(|part| kind_name(part.kind)).collect();
+                format!("components joined by $: {}", kinds.join("$"))
+            }
+            ParamKind::Special => "not searched".to_owned(),
         }
+    }
+}
+
+const fn kind_name(kind: ParamKind) -> &'static str {
+    match kind {
+        ParamKind::Number => "number",
+        ParamKind::Date => "date",
+        ParamKind::String => "string",
+        ParamKind::Token => "token",
+        ParamKind::Reference => "reference",
+        ParamKind::Composite => "composite",
+        ParamKind::Quantity => "quantity",
+        ParamKind::Uri => "uri",
+        ParamKind::Special => "special",
     }
 }
 

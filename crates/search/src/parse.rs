@@ -181,6 +181,7 @@ impl<'a> Reader<'a> {
                 filter: Filter::All,
                 sort: Sort::default(),
                 count: None,
+                bytes: limits.page_bytes,
                 total: Total::default(),
                 summary_count: false,
                 ignored: Vec::new(),

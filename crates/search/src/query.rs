@@ -53,6 +53,8 @@ pub struct Query {
     pub sort: Sort,
     /// Entries on a page, as asked for, at most `Limits::page_entries`; 0 asks for the number only.
     pub count: Option<usize>,
+    /// Bytes of resources on a page, `Limits::page_bytes`: one alone may have more.
+    pub bytes: usize,
     /// Whether to count all matches.
     pub total: Total,
     /// `_summary=count`: the number only.

@@ -49,6 +49,14 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The headers are too long.
+    #[error("the headers of {size} bytes are longer than the limit header_bytes of {limit}")]
+    HeadersTooLong {
+        /// Their length in bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The body is too long.
     #[error("the body is longer than the limit body_bytes of {limit}")]
     BodyTooLong {
@@ -82,6 +90,12 @@ pub enum Error {
         sent: String,
         /// What is read.
         read: &'static str,
+    },
+    /// The body is encoded in a way that is not read.
+    #[error("content encoding '{sent}' is not read here, send the body as it is")]
+    Encoding {
+        /// What was sent, shortened.
+        sent: String,
     },
     /// The client takes no JSON.
     #[error("'{asked}' is not written here, accept application/fhir+json")]
@@ -220,8 +234,9 @@ impl Error {
             }
             Self::MethodNotAllowed { .. } => ErrorKind::MethodNotAllowed,
             Self::UrlTooLong { .. } => ErrorKind::UrlTooLong,
+            Self::HeadersTooLong { .. } => ErrorKind::HeadersTooLong,
             Self::BodyTooLong { .. } | Self::TooManyEntries { .. } => ErrorKind::TooLarge,
-            Self::MediaType { .. } => ErrorKind::MediaType,
+            Self::MediaType { .. } | Self::Encoding { .. } => ErrorKind::MediaType,
             Self::NotAcceptable { .. } => ErrorKind::NotAcceptable,
             Self::Issues { kind, .. } => *kind,
             Self::SeveralMatches { .. } | Self::Precondition { .. } | Self::NoMatch { .. } => {

@@ -3,7 +3,7 @@
 
 use crate::answer::REQUEST_ID;
 use crate::call::Shared;
-use crate::headers::{Preconditions, Prefer, check_accept, check_body, check_form};
+use crate::headers::{Preconditions, Prefer, check_accept, check_body, check_encoding, check_form};
 use crate::interaction::{self, Asked, capabilities, health};
 use crate::query::Controls;
 use crate::route::{Interaction, Target};
@@ -20,7 +20,8 @@ use replication::Durability;
 use std::sync::Arc;
 use store::Applied;
 
-/// Whether the request came over TLS: part of the links in its answer.
+/// Whether the client came over TLS: part of the links in its answer. Who listens knows it; what a
+/// client says of itself in a header is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `http`.
@@ -71,11 +72,8 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        self.check_head(parts)?;
         let (path, raw_query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
-        let (size, limit) = (path.len() + raw_query.len(), self.limits().url_bytes);
-        if size > limit {
-            return Err(Error::UrlTooLong { size, limit }.into());
-        }
         let path = path.strip_prefix('/').unwrap_or(path);
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         if first == "health" {
@@ -103,6 +101,18 @@ impl Service {
         self.act(request, body, account, base).await
     }
 
+    /// Refuses a head that is too long.
+    fn check_head(&self, parts: &Parts) -> Result<(), Error> {
+        let size = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+        let limit = self.limits().url_bytes;
+        if size > limit {
+            return Err(Error::UrlTooLong { size, limit });
+        }
+        let lengths = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let (size, limit) = (lengths.sum(), self.limits().header_bytes);
+        if size > limit { Err(Error::HeadersTooLong { size, limit }) } else { Ok(()) }
+    }
+
     /// The interactions that ask the gate.
     async fn act<B>(
         self: &Arc<Self>,
@@ -123,10 +133,12 @@ impl Service {
         account.gate.admit().map_err(Error::from)?;
         let body = match request.interaction {
             Interaction::Create | Interaction::Update | Interaction::Bundle => {
+                check_encoding(headers)?;
                 check_body(headers)?;
                 body::read(self, headers, body).await?
             }
             Interaction::SearchForm => {
+                check_encoding(headers)?;
                 check_form(headers)?;
                 body::read(self, headers, body).await?
             }
@@ -158,12 +170,9 @@ impl Service {
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(Error::Header { name: "Host", reason: "is no host and port" });
         }
-        // A gateway tells how the client reached it.
-        let forwarded = parts.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-        let scheme = match (forwarded, scheme) {
-            (Some(b"https"), _) => "https",
-            (Some(b"http"), _) | (_, Scheme::Http) => "http",
-            (_, Scheme::Https) => "https",
+        let scheme = match scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
         };
         Ok(format!("{scheme}://{host}/{}", account.name))
     }
@@ -233,7 +242,7 @@ fn late_warning() -> Issue {
         severity: Severity::Warning,
         code: "incomplete",
         expression: None,
-        diagnostics: "the write stands in this region and is not yet known in the other one"
+        diagnostics: "the write stands in this region and is not known to be in another one"
             .to_owned(),
     }
 }

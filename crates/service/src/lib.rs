@@ -21,6 +21,7 @@ mod body;
 mod bundle;
 mod interaction;
 mod listing;
+mod paging;
 
 mod front;
 mod server;

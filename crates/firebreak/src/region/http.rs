@@ -2,11 +2,11 @@
 //! known by certificate, never by header.
 
 use super::{Region, admin, pass, status};
-use ::gateway::{PASSED_HEADER, STATUS_PATH, prepare};
+use ::gateway::{PASSED_HEADER, PROTO_HEADER, STATUS_PATH, prepare};
 use bytes::Bytes;
 use control::{Kind, Subject};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -139,8 +139,19 @@ async fn member(region: &Arc<Region>, caller: Subject, request: Request<Incoming
         pass::Place::Opening => pass::opening(),
         pass::Place::Elsewhere(elsewhere) if passed => pass::misdirected(&elsewhere),
         pass::Place::Elsewhere(elsewhere) => pass::on(region, &elsewhere, request).await,
-        // How the client reached the gateway stands in a header.
-        pass::Place::Here => here(region, request, Scheme::Http).await,
+        pass::Place::Here => {
+            let scheme = told_scheme(request.headers());
+            here(region, request, scheme).await
+        }
+    }
+}
+
+/// How the client reached the gateway, which tells it in a header. Believed only of who showed a
+/// certificate of the cluster.
+fn told_scheme(headers: &HeaderMap) -> Scheme {
+    match headers.get(PROTO_HEADER).map(HeaderValue::as_bytes) {
+        Some(b"https") => Scheme::Https,
+        _ => Scheme::Http,
     }
 }
 
@@ -160,4 +171,22 @@ pub fn bytes(status: StatusCode, content_type: &'static str, body: Bytes) -> Ans
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_tells_how_its_client_came() {
+        let told = |value: Option<&'static str>| {
+            let value = value.map(HeaderValue::from_static);
+            let headers = value.map(|value| (http::HeaderName::from_static(PROTO_HEADER), value));
+            told_scheme(&HeaderMap::from_iter(headers))
+        };
+        assert_eq!(told(Some("https")), Scheme::Https);
+        for plain in [None, Some("http"), Some("ftp"), Some("")] {
+            assert_eq!(told(plain), Scheme::Http, "{plain:?}");
+        }
+    }
 }

@@ -221,6 +221,7 @@ impl Worker {
         self.primary = matches!(role, Role::Primary { .. });
         let followed = matches!(role, Role::Primary { secondary: Some(_), .. });
         self.place.followed.store(followed, Ordering::Relaxed);
+        self.place.gate.follow(!matches!(role, Role::Primary { secondary: None, .. }));
         if !self.primary {
             self.place.store.core().end_term();
             self.opening = None;

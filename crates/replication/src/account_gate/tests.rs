@@ -55,6 +55,13 @@ impl Table {
         self.gate.acknowledgeable(Seq::new(seq), Box::new(done));
         receiver
     }
+    /// `Prefer: durability=replicated`, for a second.
+    fn ask_both(&self, seq: u64) -> Receiver<Result<Durability, Refusal>> {
+        let (sender, receiver) = channel();
+        let done = move |result| sender.send(result).expect("the test listens");
+        self.gate.replicated(Seq::new(seq), Span::from_secs(1), Box::new(done));
+        receiver
+    }
     fn term(&self) -> Term {
         self.gate.admit().expect("open")
     }
@@ -195,15 +202,23 @@ fn draining_admits_nothing_and_still_answers() {
 }
 
 #[test]
+fn without_a_secondary_no_write_waits_for_one() {
+    let table = Table::new(bounded(1));
+    let waits = table.ask_both(1);
+    assert!(waits.try_recv().is_err());
+    table.gate.set(open(1, Acks::Local));
+    table.gate.follow(false);
+    assert_eq!(waits.try_recv(), Ok(Ok(Durability::Local)));
+    assert_eq!(table.ask_both(2).try_recv(), Ok(Ok(Durability::Local)));
+    assert_eq!(table.gate.tick(), None);
+    table.gate.follow(true);
+    assert!(table.ask_both(3).try_recv().is_err());
+}
+
+#[test]
 fn a_write_that_wants_both_copies_waits_so_long_and_stands() {
     let table = Table::new(bounded(1));
-    let ask = |seq: u64| {
-        let (sender, receiver) = channel();
-        let done = move |result| sender.send(result).expect("the test listens");
-        table.gate.replicated(Seq::new(seq), Span::from_secs(1), Box::new(done));
-        receiver
-    };
-    let (first, second) = (ask(1), ask(2));
+    let (first, second) = (table.ask_both(1), table.ask_both(2));
     table.gate.acked(Epoch::new(1), Seq::new(1));
     assert_eq!(first.try_recv(), Ok(Ok(Durability::Replicated)));
     assert_eq!(table.gate.tick(), Some(BootTime::ZERO + Span::from_secs(1)));

@@ -51,6 +51,18 @@ pub fn check_body(headers: &HeaderMap) -> Result<(), Error> {
     if fits { Ok(()) } else { Err(refused()) }
 }
 
+/// Refuses a body that is encoded: compressed bytes would be taken for broken JSON.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let text = value.to_str().unwrap_or("not ASCII");
+        let plain = |name: &str| name.is_empty() || name.eq_ignore_ascii_case("identity");
+        if !text.split(',').map(str::trim).all(plain) {
+            return Err(Error::Encoding { sent: shorten(text) });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a body of `_search` that is not a form. None and an empty one are one.
 pub fn check_form(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
@@ -134,6 +146,14 @@ mod tests {
             assert!(!check(bad), "{bad}");
         }
         assert!(check_body(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn encoded_bodies_are_not_read() {
+        let check = |value| check_encoding(&with(header::CONTENT_ENCODING, value)).is_ok();
+        assert!(["identity", "Identity", "", "identity, identity"].into_iter().all(check));
+        assert!(!["gzip", "identity, br", "zstd", "unknown"].into_iter().any(check));
+        assert!(check_encoding(&HeaderMap::new()).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod preconditions;
 mod prefer;
 
 pub use date::http_date;
-pub use media::{FHIR_JSON, check_accept, check_body, check_form};
+pub use media::{FHIR_JSON, check_accept, check_body, check_encoding, check_form};
 pub use preconditions::{
     IF_NONE_EXIST, IfMatch, IfNoneMatch, Preconditions, if_match, if_none_match,
 };

@@ -2,14 +2,15 @@
 //! first, in pages.
 
 use crate::listing::{Head, Kind, listing};
+use crate::paging::Paged;
 use crate::{Answer, Call, Error, Failure, call::Shared, query::Controls, route::Target};
 use base::{ErrorKind, Limits, Stamp};
 use fhir::{Issue, Severity};
 use search::Handling;
 use std::fmt::Write as _;
-use store::{Cursor, HistoryQuery, HistoryScope};
+use store::{HistoryQuery, HistoryScope};
 
-/// Answers `GET …/_history` with `_count` and `_since`.
+/// Answers `GET …/_history` with `_count` and `_since`; `_count=0` asks for the number only.
 pub async fn history(call: &Call, target: &Target, controls: &Controls) -> Result<Answer, Failure> {
     let (scope, path) = match target {
         Target::InstanceHistory(type_id, id) => (
@@ -22,37 +23,30 @@ pub async fn history(call: &Call, target: &Target, controls: &Controls) -> Resul
         _ => (HistoryScope::System, "_history".to_owned()),
     };
     let asked = Asked::read(controls, call.prefer.handling, call.shared.service.limits())?;
-    let cursor =
-        controls.cursor.as_deref().map(Cursor::from_text).transpose().map_err(Error::from)?;
-    let first = cursor.is_none() && asked.since.is_none();
-    let query = HistoryQuery { scope, since: asked.since, count: asked.count, cursor };
-    let body = call.blocking(move |shared| page(shared, &query, &asked, &path, first)).await??;
+    let paged = Paged::new(&call.shared.base, &path, &asked.self_query());
+    let cursor = controls.cursor.as_deref().map(|text| paged.cursor(text)).transpose()?;
+    let Asked { count, since, .. } = asked;
+    let bytes = call.shared.service.limits().page_bytes;
+    let query = HistoryQuery { scope, since, count, bytes, cursor };
+    let body = call.blocking(move |shared| page(shared, &query, &paged)).await??;
     Ok(Answer { body: Some(body), ..Answer::default() })
 }
 
 /// Reads one page and puts it together.
-fn page(
-    shared: &Shared,
-    query: &HistoryQuery,
-    asked: &Asked,
-    path: &str,
-    first: bool,
-) -> Result<bytes::Bytes, Failure> {
+fn page(shared: &Shared, query: &HistoryQuery, paged: &Paged) -> Result<bytes::Bytes, Failure> {
     let page = shared.account.store.history(query).map_err(Error::from)?;
     shared.depends_on(page.seen);
-    if page.entries.is_empty() && first && matches!(query.scope, HistoryScope::Instance(..)) {
+    let first = query.cursor.is_none() && query.since.is_none();
+    let whole = (first && page.next.is_none()).then_some(page.entries.len() as u64);
+    let total = page.total.or(whole);
+    if first && total == Some(0) && matches!(query.scope, HistoryScope::Instance(..)) {
         return Err(Error::NotFound.into());
     }
-    let url = format!("{}/{path}{}", shared.base, asked.self_query());
-    let next = page.next.as_ref().map(|cursor| {
-        let joint = if url.contains('?') { '&' } else { '?' };
-        format!("{url}{joint}_cursor={}", cursor.to_text())
-    });
-    let whole = (first && page.next.is_none()).then_some(page.entries.len() as u64);
+    let next = page.next.as_ref().map(|cursor| paged.page_url(cursor));
     let head = Head {
         kind: Kind::History,
-        total: page.total.or(whole),
-        self_url: &url,
+        total,
+        self_url: &paged.url,
         next_url: next.as_deref(),
         outcome: None,
     };
@@ -76,7 +70,7 @@ impl Asked {
                         name,
                         reason: "is not a number of entries",
                     })?;
-                    asked.count = count.clamp(1, limits.page_entries);
+                    asked.count = count.min(limits.page_entries);
                     asked.count_told = true;
                 }
                 "_since" => {
@@ -97,10 +91,10 @@ impl Asked {
     fn self_query(&self) -> String {
         let mut text = String::new();
         if self.count_told {
-            let _ = write!(text, "?_count={}", self.count);
+            let _ = write!(text, "_count={}", self.count);
         }
         if let Some(since) = self.since {
-            let _ = write!(text, "{}_since={since}", if text.is_empty() { '?' } else { '&' });
+            let _ = write!(text, "{}_since={since}", if text.is_empty() { "" } else { "&" });
         }
         text
     }

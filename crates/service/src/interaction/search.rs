@@ -2,6 +2,7 @@
 
 use crate::listing::{Head, Kind, listing};
 use crate::outcome::outcome;
+use crate::paging::Paged;
 use crate::route::type_id;
 use crate::{Answer, Call, Error, Failure, call::Shared, query::Controls};
 use base::ErrorKind;
@@ -28,9 +29,10 @@ pub async fn search(
     let asked = query.count.unwrap_or(limits.page_entries_default);
     query.summary_count |= asked == 0;
     query.count = Some(asked.clamp(1, limits.page_entries));
-    let cursor =
-        controls.cursor.as_deref().map(Cursor::from_text).transpose().map_err(Error::from)?;
-    let body = call.blocking(move |shared| page(shared, &query, cursor.as_ref())).await??;
+    let path = query.type_id.map_or("", TypeId::name);
+    let paged = Paged::new(&call.shared.base, path, &query.self_query);
+    let cursor = controls.cursor.as_deref().map(|text| paged.cursor(text)).transpose()?;
+    let body = call.blocking(move |shared| page(shared, &query, &paged, cursor.as_ref())).await??;
     Ok(Answer { body: Some(body), ..Answer::default() })
 }
 
@@ -53,28 +55,22 @@ fn one_type(controls: &Controls) -> Result<(Option<TypeId>, Cow<'_, str>), Error
 }
 
 /// Reads one page and puts it together.
-fn page(shared: &Shared, query: &Query, cursor: Option<&Cursor>) -> Result<Bytes, Failure> {
+fn page(
+    shared: &Shared,
+    query: &Query,
+    paged: &Paged,
+    cursor: Option<&Cursor>,
+) -> Result<Bytes, Failure> {
     let page = shared.account.store.search(query, cursor).map_err(Error::from)?;
     shared.depends_on(page.seen);
-    let mut url = shared.base.clone();
-    if let Some(type_id) = query.type_id {
-        url.push('/');
-        url.push_str(type_id.name());
-    }
-    if !query.self_query.is_empty() {
-        url.push('?');
-        url.push_str(&query.self_query);
-    }
-    let next = page.next.as_ref().filter(|_| !query.summary_count).map(|next| {
-        let joint = if url.contains('?') { '&' } else { '?' };
-        format!("{url}{joint}_cursor={}", next.to_text())
-    });
+    let next = page.next.as_ref().filter(|_| !query.summary_count);
+    let next = next.map(|next| paged.page_url(next));
     let whole = (cursor.is_none() && page.next.is_none() && !query.summary_count)
         .then_some(page.entries.len() as u64);
     let head = Head {
         kind: Kind::Searchset,
         total: page.total.or(whole),
-        self_url: &url,
+        self_url: &paged.url,
         next_url: next.as_deref(),
         outcome: ignored(&query.ignored),
     };

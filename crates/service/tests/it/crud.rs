@@ -204,3 +204,20 @@ async fn a_request_id_is_echoed() {
     let answer = bed.send("GET", "Patient/none", &[("x-request-id", "abc-1")], "").await;
     assert_eq!((answer.status, answer.header("x-request-id")), (404, "abc-1".into()));
 }
+
+#[tokio::test]
+async fn an_encoded_body_is_refused_and_changes_nothing() {
+    let bed = Bed::new();
+    let body = patient("A");
+    for (method, path) in
+        [("POST", "Patient"), ("PUT", "Patient/p"), ("POST", ""), ("POST", "Patient/_search")]
+    {
+        let refused = bed.one(method, path, ("content-encoding", "gzip"), &body).await;
+        assert_eq!(refused.status, 415, "{method} {path}: {}", refused.text());
+        assert!(refused.text().contains("gzip"), "{}", refused.text());
+        assert_eq!(refused.header("x-firebreak-applied"), "no");
+    }
+    assert_eq!(bed.get("Patient?_summary=count").await.json()["total"], 0);
+    let plain = bed.one("POST", "Patient", ("content-encoding", "identity"), &body).await;
+    assert_eq!(plain.status, 201, "{}", plain.text());
+}

@@ -90,6 +90,35 @@ async fn a_page_is_bounded_however_much_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_page_ends_before_its_bytes_and_the_next_goes_on_from_there() {
+    let bed = Bed::with(Limits { page_bytes: 4000, ..Limits::default() });
+    for id in 0..7 {
+        let text = "x".repeat(if id == 3 { 9000 } else { 1000 });
+        let body =
+            json!({"resourceType": "Patient", "id": id.to_string(), "name": [{"text": text}]});
+        assert_eq!(bed.put(&format!("Patient/{id}"), &body.to_string()).await.status, 201);
+    }
+    for path in ["Patient", "Patient?_sort=-_lastUpdated", "Patient/_history", "_history"] {
+        let mut page = bed.get(path).await.json();
+        let (mut lens, mut ids) = (Vec::new(), std::collections::BTreeSet::new());
+        loop {
+            let entries = page["entry"].as_array().expect("no page is empty").clone();
+            lens.push(entries.len());
+            ids.extend(entries.iter().map(|entry| entry["resource"]["id"].to_string()));
+            let links = page["link"].as_array().expect("links");
+            let Some(next) = links.iter().find(|link| link["relation"] == "next") else { break };
+            let next = next["url"].as_str().and_then(|url| url.strip_prefix("http://test.example"));
+            page = bed.raw("GET", next.expect("a link of this server"), &[], "").await.json();
+        }
+        assert_eq!((lens, ids.len()), (vec![3, 1, 3], 7), "{path}");
+    }
+    let entry = json!({"request": {"method": "GET", "url": "Patient"}});
+    let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry]});
+    let told = bed.post("", &bundle.to_string()).await.json();
+    assert_eq!(told["entry"][0]["resource"]["entry"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
 async fn more_requests_than_the_limit_are_sent_away_unapplied() {
     let bed = Bed::with(Limits { concurrency: 0, ..Limits::default() });
     let busy = bed.post("Patient", &patient("A")).await;

@@ -104,6 +104,61 @@ async fn unknown_parameters_are_refused_unless_lenient_and_then_named() {
 }
 
 #[tokio::test]
+async fn a_cursor_of_another_list_is_refused() {
+    let bed = Bed::new();
+    for family in ["A", "A", "A"] {
+        bed.post("Patient", &patient(family)).await;
+        bed.post("Organization", r#"{"resourceType":"Organization","name":"A"}"#).await;
+    }
+    let pages = ["Patient?_count=1", "Patient?family=A&_count=1", "Patient/_history?_count=1"];
+    for first in pages {
+        let page = bed.get(first).await.json();
+        let next = link(&page, "next").expect("there is more").to_owned();
+        let cursor = next.split_once("_cursor=").expect("a cursor").1;
+        let good = bed.get(&format!("{first}&_cursor={cursor}")).await;
+        assert_eq!(good.status, 200, "{}", good.text());
+        let other = ["Organization", "Patient?family=B", "Organization/_history", "_history", ""];
+        for other in pages.iter().filter(|page| **page != first).chain(&other) {
+            let joint = if other.contains('?') { '&' } else { '?' };
+            let bad = bed.get(&format!("{other}{joint}_cursor={cursor}")).await;
+            assert_eq!(bad.status, 400, "{first} at {other}: {}", bad.text());
+            let issue = &bad.json()["issue"][0];
+            assert_eq!(issue["expression"][0], "http._cursor", "{}", bad.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_of_no_entries_tells_their_number() {
+    let bed = Bed::new();
+    let body = r#"{"resourceType":"Patient","id":"p"}"#;
+    for _ in 0..3 {
+        bed.put("Patient/p", body).await;
+    }
+    let third = bed.get("Patient/p").await.json();
+    bed.delete("Patient/p").await;
+    bed.post("Organization", r#"{"resourceType":"Organization","name":"B"}"#).await;
+    let since = format!("_since={}", third["meta"]["lastUpdated"].as_str().expect("a stamp"));
+    for (path, total) in [
+        ("Patient/p/_history?_count=0".to_owned(), 4),
+        (format!("Patient/p/_history?_count=0&{since}"), 2),
+        ("Patient/_history?_count=0".to_owned(), 4),
+        (format!("Patient/_history?_count=0&{since}"), 2),
+        ("_history?_count=0".to_owned(), 5),
+        ("Group/_history?_count=0".to_owned(), 0),
+    ] {
+        let bundle = bed.get(&path).await.json();
+        assert_eq!(
+            (bundle["type"].as_str(), bundle["total"].as_u64()),
+            (Some("history"), Some(total))
+        );
+        assert!(bundle.get("entry").is_none() && link(&bundle, "next").is_none(), "{bundle}");
+        assert!(link(&bundle, "self").expect("a link").contains("_count=0"), "{bundle}");
+    }
+    assert_eq!(bed.get("Patient/never/_history?_count=0").await.status, 404);
+}
+
+#[tokio::test]
 async fn history_of_instance_type_and_system() {
     let bed = Bed::new();
     let body = r#"{"resourceType":"Patient","id":"p"}"#;

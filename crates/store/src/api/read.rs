@@ -45,8 +45,10 @@ pub struct HistoryQuery {
     pub scope: HistoryScope,
     /// Only versions stamped at or after this.
     pub since: Option<Stamp>,
-    /// At most so many versions.
+    /// At most so many versions; 0 asks for the number of all, whatever the cursor.
     pub count: usize,
+    /// Bytes of resources: one alone may have more.
+    pub bytes: usize,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
 }

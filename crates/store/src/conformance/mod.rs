@@ -28,6 +28,7 @@ pub fn all(fresh: Fresh<'_>) {
     reading::old_versions_stay(fresh);
     searching::a_search_finds_what_was_acknowledged(fresh);
     searching::pages_hold_each_resource_once(fresh);
+    searching::pages_end_before_their_bytes(fresh);
     searching::updates_and_deletions_move_results(fresh);
     searching::totals_are_exact(fresh);
 }

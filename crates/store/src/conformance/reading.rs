@@ -49,7 +49,7 @@ pub(super) fn history_is_paged_newest_first(fresh: Fresh<'_>) {
     let observation = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"}}"#;
     bench.change(vec![Bench::put("o", observation), Bench::delete("Patient", "b")]);
     let all = |scope: HistoryScope, count: usize| {
-        let mut query = HistoryQuery { scope, since: None, count, cursor: None };
+        let mut query = HistoryQuery { scope, since: None, count, bytes: usize::MAX, cursor: None };
         let mut found = Vec::new();
         loop {
             let page = bench.store.history(&query).expect("history");
@@ -75,10 +75,17 @@ pub(super) fn history_is_paged_newest_first(fresh: Fresh<'_>) {
     assert_eq!(all(HistoryScope::Instance(patient, Bench::id("none")), 2), []);
     let newest = bench.read("Patient", "b").expect("deleted").stamp;
     let scope = HistoryScope::System;
-    let since = HistoryQuery { scope, since: Some(newest), count: 100, cursor: None };
+    let since =
+        HistoryQuery { scope, since: Some(newest), count: 100, bytes: usize::MAX, cursor: None };
     let since = bench.store.history(&since).expect("history");
     assert!(since.entries.len() >= 2 && since.entries.iter().all(|entry| entry.stamp >= newest));
     let cursor = Some(crate::Cursor::Id(Bench::id("a"), patient));
-    let wrong = HistoryQuery { scope: HistoryScope::System, since: None, count: 1, cursor };
+    let wrong = HistoryQuery {
+        scope: HistoryScope::System,
+        since: None,
+        count: 1,
+        bytes: usize::MAX,
+        cursor,
+    };
     assert!(matches!(bench.store.history(&wrong), Err(Error::Cursor)));
 }

@@ -74,6 +74,35 @@ pub(super) fn pages_hold_each_resource_once(fresh: Fresh<'_>) {
     assert!(bench.store.search(&wrong, Some(&cursor)).is_err());
 }
 
+pub(super) fn pages_end_before_their_bytes(fresh: Fresh<'_>) {
+    let bench = Bench::new(fresh());
+    let small = |nth| observation(&format!("o{nth}"), "a", "2020-01-01");
+    let body = bench.change(vec![small(0)]).outcomes[0].body.clone().expect("given back").len();
+    bench.change((1..9).map(small).collect());
+    let long = format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"{}"}}}}"#,
+        "x".repeat(8 * body)
+    );
+    bench.change(vec![Bench::put("o55", &long)]);
+    for sort in ["_sort=_id", "_sort=-_id", "_sort=_lastUpdated", "_sort=-_lastUpdated"] {
+        let query = search::Query { bytes: 3 * body, ..Bench::query("Observation", sort) };
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = bench.store.search(&query, cursor.as_ref()).expect("searches");
+            let bytes: usize = page.entries.iter().flat_map(|e| &e.body).map(|b| b.len()).sum();
+            assert!(bytes <= 3 * body || page.entries.len() == 1, "{sort}: {bytes}");
+            seen.extend(Bench::ids(&page).into_iter().map(str::to_owned));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let every = bench.search("Observation", sort);
+        assert_eq!((seen.len(), every.next), (10, None), "{sort}");
+        assert_eq!(seen, Bench::ids(&bench.search("Observation", sort)), "{sort}");
+    }
+}
+
 pub(super) fn updates_and_deletions_move_results(fresh: Fresh<'_>) {
     let bench = Bench::new(fresh());
     bench.change(vec![observation("o", "8480-6", "2020-01-01")]);

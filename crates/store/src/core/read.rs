@@ -2,10 +2,11 @@
 
 use super::Core;
 use crate::index::{Found, Record};
-use crate::{Cursor, Digest, Error, HistoryQuery, Page, Resolved, Version};
+use crate::{Cursor, Digest, Doc, Error, HistoryQuery, Page, Resolved, Version};
 use base::{ResourceId, Seq, VersionId};
+use bytes::Bytes;
 use fhir::TypeId;
-use search::{Filter, Query};
+use search::{Filter, Query, Sort};
 
 /// What a condition is told at most.
 const RESOLVED_MAX: usize = 2;
@@ -61,7 +62,7 @@ impl Core {
     pub fn history(&self, query: &HistoryQuery) -> Result<Page, Error> {
         self.wait_applied(self.progress.durable_seq())?;
         let found = self.asked(|index| index.history(query))?;
-        self.page(found)
+        self.page(found, query.bytes, false)
     }
 
     /// See [`crate::AccountStore::search`].
@@ -71,7 +72,8 @@ impl Core {
     pub fn search(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, Error> {
         self.wait_applied(self.progress.durable_seq())?;
         let found = self.asked(|index| index.search(query, cursor, &self.bodies))?;
-        self.page(found)
+        let by_id = matches!(query.sort, Sort::Id | Sort::IdDescending);
+        self.page(found, query.bytes, by_id)
     }
 
     /// See [`crate::AccountStore::resolve`].
@@ -94,12 +96,28 @@ impl Core {
         self.window.lock().at(at)
     }
 
-    fn page(&self, found: Found) -> Result<Page, Error> {
-        let Found { records, total, next, seen } = found;
-        let entries = records
-            .into_iter()
-            .filter_map(|record| self.with_body(Some(record)).transpose())
-            .collect::<Result<_, _>>()?;
+    /// The bodies of what was found, up to `bytes` of them: the next page goes on from there.
+    fn page(&self, found: Found, bytes: usize, by_id: bool) -> Result<Page, Error> {
+        let Found { records, total, mut next, seen } = found;
+        let mut entries: Vec<Version> = Vec::with_capacity(records.len());
+        let (mut told, mut end) = (0, Doc::FIRST);
+        for record in records {
+            let doc = record.doc;
+            let Some(version) = self.with_body(Some(record))? else { continue };
+            told += version.body.as_ref().map_or(0, Bytes::len);
+            if told > bytes
+                && let Some(last) = entries.last()
+            {
+                next = Some(if by_id {
+                    Cursor::Id(last.id.clone(), last.type_id)
+                } else {
+                    Cursor::Doc(end)
+                });
+                break;
+            }
+            entries.push(version);
+            end = doc;
+        }
         Ok(Page { entries, total, next, seen })
     }
 

@@ -163,6 +163,10 @@ impl Index for Memory {
             .filter(|record| query.since.is_none_or(|since| record.stamp >= since))
             .cloned()
             .collect();
+        if query.count == 0 {
+            let total = Some(records.len() as u64);
+            return Ok(Found { total, seen: state.applied.seq, ..Found::default() });
+        }
         records.retain(|record| record.doc < before);
         records.sort_by_key(|record| std::cmp::Reverse(record.doc));
         let more = records.len() > query.count;

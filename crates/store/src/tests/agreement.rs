@@ -101,9 +101,16 @@ fn all(store: &dyn AccountStore, type_name: &str, raw: &str, count: usize) -> St
     }
 }
 
-fn history(store: &dyn AccountStore, scope: HistoryScope) -> String {
-    let mut query = HistoryQuery { scope, since: None, count: 4, cursor: None };
+fn history(store: &dyn AccountStore, scope: HistoryScope, bytes: usize) -> String {
+    let mut query = HistoryQuery { scope, since: None, count: 0, bytes, cursor: None };
     let mut out = String::new();
+    for since in [None, Some(Stamp::from_ms(1_800_000_000_005))] {
+        query.since = since;
+        let counted = store.history(&query).expect("counts");
+        assert!(counted.entries.is_empty() && counted.next.is_none());
+        out += &format!("{:?} ", counted.total.expect("it was asked for"));
+    }
+    (query.count, query.since) = (4, None);
     loop {
         let page = store.history(&query).expect("history");
         for entry in &page.entries {
@@ -134,7 +141,9 @@ fn agree(oracle: &dyn AccountStore, store: &dyn AccountStore) {
     let mut scopes = vec![HistoryScope::System, HistoryScope::Type(patient)];
     scopes.extend((0..6).map(|n| HistoryScope::Instance(patient, Bench::id(&format!("p{n}")))));
     for scope in scopes {
-        assert_eq!(history(store, scope.clone()), history(oracle, scope));
+        let told = history(store, scope.clone(), usize::MAX);
+        assert_eq!(told, history(oracle, scope.clone(), usize::MAX));
+        assert_eq!(told, history(store, scope, 300), "pages cut by their bytes");
     }
     let counted = |status: Status| (status.resources, status.durable, status.applied);
     assert_eq!(counted(store.status()), counted(oracle.status()));

@@ -2,6 +2,7 @@
 
 use super::super::{Found, Record};
 use super::tree::Pairs;
+use super::value::Meta;
 use super::{View, keys, value};
 use crate::{Cursor, Doc, Error, HistoryQuery, HistoryScope};
 use base::{ResourceId, VersionId};
@@ -45,12 +46,17 @@ pub(super) fn versions(view: &View, head: &Record) -> Result<Vec<Record>, Error>
 /// A page of history.
 pub(super) fn page(view: &View, query: &HistoryQuery) -> Result<Found, Error> {
     let before = match query.cursor {
-        None => Doc::LAST,
-        Some(Cursor::Doc(doc)) => doc,
         Some(Cursor::Id(..)) => return Err(Error::Cursor),
+        Some(Cursor::Doc(doc)) if query.count > 0 => doc,
+        _ => Doc::LAST,
     };
     let meta = view.meta()?;
-    let mut page = Filling { query, records: Vec::new(), next: None };
+    if query.count == 0
+        && let Some(total) = known_total(&meta, query)
+    {
+        return Ok(Found { total: Some(total), seen: meta.applied.seq, ..Found::default() });
+    }
+    let mut page = Filling { query, counted: 0, records: Vec::new(), next: None };
     match &query.scope {
         HistoryScope::Instance(type_id, id) => of_instance(view, *type_id, id, before, &mut page)?,
         HistoryScope::Type(type_id) => of_types(view, &[*type_id], before, &mut page)?,
@@ -61,12 +67,23 @@ pub(super) fn page(view: &View, query: &HistoryQuery) -> Result<Found, Error> {
         }
     }
     let seen = meta.applied.seq;
-    Ok(Found { records: page.records, total: None, next: page.next, seen })
+    let total = (query.count == 0).then_some(page.counted);
+    Ok(Found { records: page.records, total, next: page.next, seen })
+}
+
+/// How many versions there are, where that needs no counting.
+fn known_total(meta: &Meta, query: &HistoryQuery) -> Option<u64> {
+    match (&query.scope, query.since) {
+        (HistoryScope::Type(type_id), None) => Some(meta.totals[usize::from(type_id.get())].1),
+        (HistoryScope::System, None) => Some(meta.totals.iter().map(|(_, all)| all).sum()),
+        _ => None,
+    }
 }
 
 /// A page being filled.
 struct Filling<'a> {
     query: &'a HistoryQuery,
+    counted: u64,
     records: Vec<Record>,
     next: Option<Cursor>,
 }
@@ -76,6 +93,10 @@ impl Filling<'_> {
     fn take(&mut self, record: Record) -> bool {
         if self.query.since.is_some_and(|since| record.stamp < since) {
             return false;
+        }
+        if self.query.count == 0 {
+            self.counted += 1;
+            return true;
         }
         if self.records.len() == self.query.count {
             self.next = self.records.last().map(|last| Cursor::Doc(last.doc));
