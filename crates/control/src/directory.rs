@@ -23,6 +23,13 @@ use std::sync::{Mutex, PoisonError};
 
 const FORMAT: u32 = 1;
 
+/// What only a member's folder holds that was finished.
+const AT_WORK: [&str; 3] = ["lock", "roster.toml", "accounts"];
+/// What a member's folder may hold before its identity, which comes last; and what a file system
+/// puts into a folder of its own.
+const UNFINISHED: [&str; 6] =
+    ["tls", "operator", "register", "roster.new", "identity.new", "lost+found"];
+
 /// Who a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -67,12 +74,17 @@ impl Directory {
         roster: &Roster,
         timing: Timing,
     ) -> Result<(), Error> {
-        Self::refuse_member(path)?;
+        Self::refuse_used(path)?;
         make_folder(path)?;
         write_credentials(&path.join("tls"), credentials)?;
         if identity.kind.votes() {
-            Journal::create(&path.join("register"), Journal::SPACE_BYTES)?;
-            let mut journal = Journal::open(&path.join("register"))?;
+            let register = path.join("register");
+            if register.is_dir() {
+                // Of a member that was never finished: nobody was promised anything.
+                std::fs::remove_dir_all(&register).map_err(Error::file("remove", &register))?;
+            }
+            Journal::create(&register, Journal::SPACE_BYTES)?;
+            let mut journal = Journal::open(&register)?;
             journal.put(vec![crate::driver::stored(dr::Member::first_record(timing))])?;
         }
         write_roster(path, roster)?;
@@ -80,16 +92,33 @@ impl Directory {
         write_whole(&path.join("identity.toml"), text.as_bytes())
     }
 
-    /// An error where a member lives already.
-    pub fn refuse_member(path: &Path) -> Result<(), Error> {
+    /// An error where a new member cannot be made: one lives there already, or did and has lost its
+    /// identity, or the folder is for something else. What an interrupted `init` left is no
+    /// hindrance.
+    pub fn refuse_used(path: &Path) -> Result<(), Error> {
         match read_identity(path) {
-            Ok(known) => Err(Error::AlreadyMember {
-                path: path.to_owned(),
-                name: known.name.as_str().to_owned(),
-            }),
-            Err(Error::NoIdentity { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(known) => {
+                let name = known.name.as_str().to_owned();
+                return Err(Error::AlreadyMember { path: path.to_owned(), name });
+            }
+            Err(Error::NoIdentity { .. }) => {}
+            Err(error) => return Err(error),
         }
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::file("read", path)(error)),
+        };
+        let mut foreign = false;
+        for entry in entries {
+            let name = entry.map_err(Error::file("read", path))?.file_name();
+            let name = name.to_string_lossy();
+            if AT_WORK.contains(&&*name) {
+                return Err(Error::Orphaned { path: path.to_owned() });
+            }
+            foreign |= !UNFINISHED.contains(&&*name);
+        }
+        if foreign { Err(Error::Foreign { path: path.to_owned() }) } else { Ok(()) }
     }
 
     /// Opens a member's directory for this process: takes the lock.
@@ -135,14 +164,13 @@ pub fn read_identity(path: &Path) -> Result<Identity, Error> {
         }
         Err(error) => return Err(Error::file("read", &file)(error)),
     };
-    let table: toml::Table =
-        text.parse().map_err(|_| Error::Corrupt { path: file.clone(), offset: 0 })?;
+    let table: toml::Table = text.parse().map_err(|_| Error::Damaged { path: file.clone() })?;
     let found = table.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
     if found != i64::from(FORMAT) {
         let found = u32::try_from(found).unwrap_or(0);
         return Err(Error::Format { path: file, found, known: FORMAT });
     }
-    toml::from_str(&text).map_err(|_| Error::Corrupt { path: file, offset: 0 })
+    toml::from_str(&text).map_err(|_| Error::Damaged { path: file })
 }
 
 /// Reads a folder of credentials.
@@ -151,11 +179,16 @@ pub fn read_credentials(folder: &Path) -> Result<Credentials, Error> {
         let file = folder.join(name);
         std::fs::read_to_string(&file).map_err(Error::file("read", &file))
     };
-    Ok(Credentials {
+    let read = Credentials {
         ca_pem: read("ca.pem")?,
         certificate_pem: read("member.pem")?,
         key_pem: read("member.key")?,
-    })
+    };
+    let damaged = |name: &str| Error::Damaged { path: folder.join(name) };
+    read.ca().map_err(|_| damaged("ca.pem"))?;
+    read.subject().map_err(|_| damaged("member.pem"))?;
+    read.key().map_err(|_| damaged("member.key"))?;
+    Ok(read)
 }
 
 /// Writes a folder of credentials, readable for the owner only.
@@ -178,7 +211,7 @@ pub fn read_authority(path: &Path) -> Result<Option<Authority>, Error> {
     match std::fs::read_to_string(&file) {
         Ok(key) => {
             let ca = read_credentials(&path.join("tls"))?.ca_pem;
-            Authority::from_pem(&ca, &key).map(Some)
+            Authority::from_pem(&ca, &key).map(Some).map_err(|_| Error::Damaged { path: file })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::file("read", &file)(error)),
@@ -189,7 +222,7 @@ pub fn read_authority(path: &Path) -> Result<Option<Authority>, Error> {
 pub fn read_roster(path: &Path) -> Result<Roster, Error> {
     let file = path.join("roster.toml");
     let text = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
-    toml::from_str(&text).map_err(|_| Error::Corrupt { path: file, offset: 0 })
+    toml::from_str(&text).map_err(|_| Error::Damaged { path: file })
 }
 
 /// Keeps a roster, unless a newer one is kept: several threads keep what they learn.
@@ -256,10 +289,46 @@ mod tests {
     }
 
     #[test]
+    fn only_an_empty_folder_or_an_unfinished_members_becomes_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        for leftover in ["tls", "operator", "register", "lost+found"] {
+            std::fs::create_dir(path.join(leftover)).expect("makes");
+        }
+        std::fs::write(path.join("register/records-a"), "torn").expect("writes");
+        std::fs::write(path.join("letters.txt"), "not ours").expect("writes");
+        assert!(matches!(Directory::refuse_used(path), Err(Error::Foreign { .. })));
+        std::fs::remove_file(path.join("letters.txt")).expect("removes");
+        member(path);
+        drop(Directory::open(path, Kind::Witness, &mut OsRng).expect("it is whole"));
+        std::fs::remove_file(path.join("identity.toml")).expect("removes");
+        assert!(matches!(Directory::refuse_used(path), Err(Error::Orphaned { .. })));
+    }
+
+    #[test]
+    fn a_missing_or_damaged_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        member(folder.path());
+        let tls = folder.path().join("tls");
+        for name in ["ca.pem", "member.pem", "member.key"] {
+            let file = tls.join(name);
+            let text = std::fs::read(&file).expect("reads");
+            std::fs::write(&file, "nothing").expect("writes");
+            let damaged = read_credentials(&tls);
+            assert!(matches!(damaged, Err(Error::Damaged { path }) if path == file), "{name}");
+            std::fs::remove_file(&file).expect("removes");
+            let missing = read_credentials(&tls);
+            assert!(matches!(missing, Err(Error::Missing { path }) if path == file), "{name}");
+            std::fs::write(&file, text).expect("writes");
+        }
+        assert!(read_credentials(&tls).is_ok());
+    }
+
+    #[test]
     fn a_directory_is_given_to_one_member_only() {
         let folder = tempfile::tempdir().expect("a folder");
         member(folder.path());
-        let again = Directory::refuse_member(folder.path());
+        let again = Directory::refuse_used(folder.path());
         assert!(matches!(again, Err(Error::AlreadyMember { .. })));
         let file = folder.path().join("identity.toml");
         let text = std::fs::read_to_string(&file).expect("reads").replace("= 1", "= 2");

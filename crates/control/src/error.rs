@@ -33,6 +33,30 @@ pub enum Error {
         /// The member it holds.
         name: String,
     },
+    /// The directory is neither empty nor a member's.
+    #[error("{path} is not empty and holds no member: give an empty or a new folder")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory is a member's that has lost its identity.
+    #[error("{path} holds a member's files without its identity.toml: nothing was changed")]
+    Orphaned {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// A file of a member is not there.
+    #[error("{path} is missing: the folder is not whole")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file of a member is not what it must be.
+    #[error("{path} is damaged: it does not read as what it must be")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The member is of another kind than the verb.
     #[error("{path} holds a {found}, not a {wanted}")]
     WrongKind {
@@ -122,6 +146,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Corrupt { .. } | Self::Format { .. } => ErrorKind::Corrupt,
+            Self::Missing { .. } | Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Token | Self::Peer(_) | Self::Refused(_) => ErrorKind::Forbidden,
             Self::Frame { .. } => ErrorKind::Invalid,
             Self::Timeout { .. } | Self::Connection { .. } => {
@@ -136,6 +161,9 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { what, path, source }
+        move |source| match (what, source.kind()) {
+            ("read" | "open", std::io::ErrorKind::NotFound) => Self::Missing { path },
+            _ => Self::File { what, path, source },
+        }
     }
 }

@@ -8,7 +8,7 @@ use base::{AccountName, Limits, MemberName};
 use control::Kind;
 use dr::Timing;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
@@ -136,8 +136,7 @@ impl Config {
         flags: toml::Table,
     ) -> anyhow::Result<Self> {
         let text = match file {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
+            Some(path) => read_file(path)?,
             None => String::new(),
         };
         let overrides = std::env::vars()
@@ -238,6 +237,17 @@ pub struct Addresses {
     pub serve: String,
     /// By the other region's log.
     pub ship: String,
+}
+
+/// A configuration file that is not there is a wrong configuration.
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let reason = format!("cannot read the configuration file {}", path.display());
+        match error.kind() {
+            ErrorKind::PermissionDenied => anyhow::Error::new(error).context(reason),
+            _ => Misconfigured(format!("{reason}: {error}")).into(),
+        }
+    })
 }
 
 fn missing(key: &str, kind: Kind) -> anyhow::Error {

@@ -6,7 +6,7 @@
 //! | 1 | failed |
 //! | 2 | the command line is wrong |
 //! | 65 | a file or folder has another format, or is damaged |
-//! | 66 | the folder holds no member, or another one |
+//! | 66 | the folder holds no member, another one, or something else; a file of it is missing |
 //! | 69 | the cluster refused, or nobody answered |
 //! | 71 | an address cannot be listened on |
 //! | 73 | another process works on the folder |
@@ -86,8 +86,11 @@ fn number(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Control>() {
         Some(Control::Locked(_)) => 73,
         Some(Control::NoIdentity { .. } | Control::WrongKind { .. }) => 66,
-        Some(Control::AlreadyMember { .. }) => 66,
-        Some(Control::Format { .. } | Control::Corrupt { .. }) => 65,
+        Some(Control::AlreadyMember { .. } | Control::Missing { .. }) => 66,
+        Some(Control::Foreign { .. } | Control::Orphaned { .. }) => 66,
+        Some(Control::File { source, .. }) if source.kind() == ErrorKind::NotADirectory => 66,
+        Some(Control::File { what: "write" | "sync" | "reserve" | "rename", .. }) => 74,
+        Some(Control::Format { .. } | Control::Corrupt { .. } | Control::Damaged { .. }) => 65,
         Some(Control::Token | Control::Refused(_) | Control::Peer(_)) => 69,
         Some(Control::Timeout { .. }) => 69,
         Some(Control::Connection { source, .. }) if source.kind() == ErrorKind::AddrInUse => 71,

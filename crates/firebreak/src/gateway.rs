@@ -4,11 +4,11 @@ use crate::config::{self, Arguments, Config, PublicTls};
 use crate::exit::Misconfigured;
 use crate::process;
 use ::gateway::{Gateway, GatewaySetup};
-use anyhow::Context;
 use control::{Kind, SystemClock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -46,6 +46,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
+fn unreadable(what: &str, file: &Path, error: &dyn std::error::Error) -> Misconfigured {
+    Misconfigured(format!("{what} {}: {error}", file.display()))
+}
+
 /// TLS for a public address; without it only loopback, unless told `insecure`.
 pub fn public_tls(
     config: &Config,
@@ -62,9 +66,9 @@ pub fn public_tls(
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("certificate {}", certificate.display()))?;
+        .map_err(|error| unreadable("certificate", certificate, &error))?;
     let key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("private key {}", key.display()))?;
+        .map_err(|error| unreadable("private key", key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

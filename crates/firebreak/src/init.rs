@@ -52,7 +52,7 @@ pub struct Made {
 
 /// Makes a cluster of one region, with its authority and its operator.
 pub fn found(config: &Config) -> anyhow::Result<Made> {
-    Directory::refuse_member(&config.data)?;
+    Directory::refuse_used(&config.data)?;
     let cluster = MemberId::mint(&mut OsRng);
     let (member, operator) = (MemberId::mint(&mut OsRng), MemberId::mint(&mut OsRng));
     let authority = Authority::create(cluster)?;

@@ -79,8 +79,11 @@ pub struct Arguments {
 /// Becomes a member.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::read(&arguments.config)?;
-    Directory::refuse_member(&config.data)?;
+    Directory::refuse_used(&config.data)?;
     let Addresses { peer, serve, ship } = config.advertised()?;
+    for (key, told) in [("peer", &peer), ("serve", &serve), ("ship", &ship)] {
+        refuse_unreachable(key, told)?;
+    }
     let newcomer = Newcomer { name: config.name.clone(), kind: config.kind, peer, serve, ship };
     let work = control::join(&arguments.to, &arguments.token, newcomer);
     let joined = process::runtime()?.block_on(work)?;
@@ -99,4 +102,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// An error where the cluster would be told an address at which nobody can be reached. Kinds that
+/// do not have it tell none.
+fn refuse_unreachable(key: &str, told: &str) -> anyhow::Result<()> {
+    let port = told.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if told.is_empty() || port.is_some_and(|port| port != 0) {
+        return Ok(());
+    }
+    let reason =
+        format!("others could not reach '{key}' at \"{told}\": give a host and a fixed port");
+    Err(Misconfigured(reason).into())
 }

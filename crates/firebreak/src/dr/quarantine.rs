@@ -83,20 +83,31 @@ fn list(arguments: &List) -> anyhow::Result<()> {
         writeln!(out, "nothing is in quarantine")?;
     }
     for commit in commits {
-        let text = |key: &str| commit[key].as_str().unwrap_or("").to_owned();
-        let changes = commit["changes"].as_array().map_or(0, Vec::len);
-        writeln!(out, "{}  from {}  {changes} changes", text("id"), text("region"))?;
+        writeln!(out, "{}", line(commit, |id| operator.name(id)))?;
     }
     Ok(())
+}
+
+/// One commit, for people: the region by its name.
+fn line(commit: &Value, name: impl Fn(&str) -> String) -> String {
+    let text = |key: &str| commit[key].as_str().unwrap_or("");
+    let changes = commit["changes"].as_array().map_or(0, Vec::len);
+    let plural = if changes == 1 { "" } else { "s" };
+    format!("{}  from {}  {changes} change{plural}", text("id"), name(text("region")))
 }
 
 fn show(arguments: &Show) -> anyhow::Result<()> {
     let operator = Operator::new(&arguments.at)?;
     let region = primary(&operator, &arguments.account)?;
     let path = format!("/admin/quarantine/{}/{}", arguments.account, arguments.id);
-    let answer: Value = operator.request(region, Method::GET, &path, None)?;
-    let text =
-        if arguments.at.json { answer.to_string() } else { serde_json::to_string_pretty(&answer)? };
+    let mut answer: Value = operator.request(region, Method::GET, &path, None)?;
+    let text = if arguments.at.json {
+        answer.to_string()
+    } else {
+        let name = answer["region"].as_str().map(|id| operator.name(id));
+        answer["region"] = name.into();
+        serde_json::to_string_pretty(&answer)?
+    };
     writeln!(std::io::stdout(), "{text}")?;
     Ok(())
 }
@@ -116,4 +127,16 @@ fn export(arguments: &Export) -> anyhow::Result<()> {
         writeln!(out, "{count} commits written to {}", arguments.to.display())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_names() {
+        let commit = serde_json::json!({ "id": "3-7-x", "region": "00ff", "changes": [{}, {}] });
+        let name = |id: &str| if id == "00ff" { "east".to_owned() } else { id.to_owned() };
+        assert_eq!(line(&commit, name), "3-7-x  from east  2 changes");
+    }
 }

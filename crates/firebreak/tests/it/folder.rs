@@ -1,5 +1,6 @@
 //! Folders and what is in them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is in a folder, in order.
@@ -25,6 +26,19 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         } else if path.metadata().expect("there").len() > 0 {
             found.push(path);
         }
+    }
+    found
+}
+
+/// Everything below `folder` by its path; folders hold nothing.
+pub fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for path in list(folder) {
+        if path.is_dir() {
+            found.extend(content(&path));
+        }
+        let bytes = if path.is_dir() { Vec::new() } else { std::fs::read(&path).expect("reads") };
+        found.insert(path, bytes);
     }
     found
 }

@@ -13,13 +13,20 @@ const IN_FLIGHT: usize = 4;
 /// Writes before the kill and after it.
 const WRITES: u64 = 300;
 
+/// An answer, whose links are the gateway's own, whatever the client says of itself.
 fn answers(runtime: &tokio::runtime::Runtime, url: &str) -> Result<(), String> {
     let answer = runtime.block_on(async {
         let mut connection = Connection::new(url, server::PATIENCE)?;
-        connection.send(&Request::get("/fhir/metadata")).await
+        let mut request = Request::get("/fhir/metadata".to_owned());
+        request.headers.push(("x-forwarded-proto", "https".to_owned()));
+        connection.send(&request).await
     });
     match answer {
-        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) if answer.status == 200 => {
+            let told: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+            assert_eq!(told["implementation"]["url"], url);
+            Ok(())
+        }
         Ok(answer) => Err(answer.status.to_string()),
         Err(error) => Err(error.to_string()),
     }

@@ -105,17 +105,22 @@ impl Server {
 
     /// `None` when no whole answer comes.
     pub fn try_get(&self, path: &str) -> Option<Answer> {
-        self.try_send("GET", path, "")
+        self.try_send("GET", path, "", "")
     }
 
     /// The answer to a request that must be answered.
     pub fn send(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.try_send(method, path, body).expect("it answers")
+        self.send_with(method, path, "", body)
     }
 
-    fn try_send(&self, method: &str, path: &str, body: &str) -> Option<Answer> {
+    /// The same, with more headers, each a line with its end.
+    pub fn send_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        self.try_send(method, path, headers, body).expect("it answers")
+    }
+
+    fn try_send(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\
              Content-Type: application/fhir+json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
