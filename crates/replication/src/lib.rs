@@ -22,6 +22,8 @@ mod cut;
 
 mod quarantine;
 
+mod note;
+
 mod digest;
 
 mod error;
@@ -34,6 +36,7 @@ pub use fetch::{Fetch, FetchAction, FetchPlan, serve_fetch};
 pub use follow::{FollowAction, Follower};
 pub use gate::{Acknowledged, Durability, Gate, Refusal, Term};
 pub use lag::Lag;
+pub use note::QuarantineSearch;
 pub use parcel::{Body, Head, Parcel, Refused, Tail};
 pub use quarantine::{Keeping, Quarantine, Quarantined, Record, Upload, Uploading};
 pub use ship::{Route, ShipEvent, ShipLimits, Shipper};

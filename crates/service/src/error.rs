@@ -284,6 +284,7 @@ impl Error {
                 Some(format!("http.{name}"))
             }
             Self::Parameter { name, .. } => Some(format!("http.{name}")),
+            Self::Encoding { .. } => Some("http.Content-Encoding".to_owned()),
             _ => None,
         }
     }

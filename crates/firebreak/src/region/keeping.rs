@@ -1,21 +1,31 @@
 //! The worker's part that keeps cut tails: exports that wait to be in quarantine, and at the
 //! primary, the other region's (PROTOCOL.md Q3).
 //!
-//! What the log holds in quarantine is read from it once at the start, beside the work; until then
-//! nothing is kept and nothing is given up.
+//! What the log holds in quarantine is searched for at the start, beside the work; until it is found
+//! nothing is kept and nothing is given up. A note of where the search came to spares later starts
+//! most of it.
 
 use super::worker::Place;
 use base::{Position, Seq};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use dr::{Reign, ReturnPlan, Role};
 use parking_lot::Mutex;
 use replication::{
-    Head, Keeping as Kept, Parcel, Quarantine, Record, Tail, TailLog, Upload, Uploading, carry_out,
-    export_folder,
+    Head, Keeping as Kept, Parcel, Quarantine, QuarantineSearch, Record, Tail, TailLog, Upload,
+    Uploading, carry_out, export_folder,
 };
 use std::sync::Arc;
-use store::log::{Export, Exported, Frame, Reader};
+use std::time::Duration;
+use store::log::{Export, Exported, Frame};
 use store::{Commit, CommitKind, Core};
+
+/// The note of a search, in the account's folder.
+const NOTE: &str = "quarantine.note";
+/// How often it is looked whether the log has grown.
+const LOOK: Duration = Duration::from_secs(60);
+/// So many commits more are read, and noted, at one time: a start has to read no more than these,
+/// and what came in the last of [`LOOK`].
+const NOTE_EVERY: u64 = 200_000;
 
 /// What an account's log says of its quarantine; `None` until it was read.
 pub type Shared = Arc<Mutex<Option<Quarantine>>>;
@@ -29,6 +39,8 @@ pub struct Keeping {
     uploads: Vec<Upload>,
     /// Read from the log: the quarantine, and up to where.
     read: Receiver<(Quarantine, Seq)>,
+    /// Dropped, it ends the search.
+    searching: Sender<()>,
     /// Quarantine commits that became durable while the log was read.
     meanwhile: Vec<(Seq, Record)>,
     done: Sender<Submitted>,
@@ -38,24 +50,13 @@ pub struct Keeping {
 impl Keeping {
     /// Begins to read the log, and finds the exports that are left from before.
     pub fn new(place: &Place) -> Self {
-        let (found, read) = unbounded();
+        let (read, searching) = search(place);
         let (done, submitted) = unbounded();
-        let reader = place.store.core().reader();
-        let thread = std::thread::Builder::new().name("quarantine".to_owned());
-        let started = thread.spawn(move || match read_log(&reader) {
-            Ok(quarantine) => {
-                // Fails only when the worker is gone.
-                let _ = found.send(quarantine);
-            }
-            Err(error) => tracing::error!(%error, "the quarantine cannot be read from the log"),
-        });
-        if let Err(error) = started {
-            tracing::error!(%error, "no thread to read the quarantine");
-        }
         let mut keeping = Self {
             shared: place.quarantine.clone(),
             uploads: Vec::new(),
             read,
+            searching,
             meanwhile: Vec::new(),
             done,
             submitted,
@@ -99,8 +100,10 @@ impl Keeping {
             tracing::warn!(account = %place.account, commits, bytes, "a tail is exported and cut");
         }
         self.meanwhile.retain(|(within, _)| *within <= plan.keep.seq);
-        if let Some(quarantine) = &mut *self.shared.lock() {
-            quarantine.rewound(plan.keep.seq);
+        match &mut *self.shared.lock() {
+            Some(quarantine) => quarantine.rewound(plan.keep.seq),
+            // What is being found may be behind the cut.
+            None => (self.read, self.searching) = search(place),
         }
         self.find_exports(place);
         Ok(())
@@ -225,22 +228,46 @@ impl Keeping {
     }
 }
 
-/// Reads all quarantine commits of a log.
-fn read_log(reader: &Reader) -> Result<(Quarantine, Seq), replication::Error> {
-    let (mut quarantine, upto) = (Quarantine::default(), reader.durable().seq);
-    for frame in reader.frames(Seq::new(1)) {
-        let frame = frame?;
-        if frame.position.seq > upto {
-            break;
+/// Begins to search an account's log, beside the work. Gives where it tells what it found and up to
+/// where, and what ends it.
+fn search(place: &Place) -> (Receiver<(Quarantine, Seq)>, Sender<()>) {
+    let (found, read) = unbounded();
+    let (searching, ended) = unbounded();
+    let (disk, reader) = (place.disk.clone(), place.store.core().reader());
+    let thread = std::thread::Builder::new().name("quarantine".to_owned());
+    let started = thread.spawn(move || {
+        let mut search = QuarantineSearch::new(disk, NOTE, reader);
+        match search.go_on().and_then(|()| search.quarantine()) {
+            // Fails only when the worker is gone.
+            Ok(quarantine) => drop(found.send((quarantine, search.upto().seq))),
+            Err(error) => {
+                tracing::error!(%error, "the quarantine cannot be read from the log");
+                return;
+            }
         }
-        let Some(payload) = frame.payload.bytes() else { continue };
-        if CommitKind::of_payload(payload) == Some(CommitKind::Quarantine)
-            && let Ok(commit) = Commit::decode(payload)
+        go_on(&mut search, &ended);
+    });
+    if let Err(error) = started {
+        tracing::error!(%error, "no thread to read the quarantine");
+    }
+    (read, searching)
+}
+
+/// Follows the log with the note, until told to end.
+fn go_on(search: &mut QuarantineSearch, ended: &Receiver<()>) {
+    loop {
+        if search.unnoted() >= NOTE_EVERY
+            && let Err(error) = search.note()
         {
-            quarantine.note(frame.position.seq, &Record::decode(&commit.record)?)?;
+            tracing::warn!(%error, "where the quarantine is was not noted: a start reads more");
+        }
+        let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LOOK) else { return };
+        if search.unread() >= NOTE_EVERY
+            && let Err(error) = search.go_on()
+        {
+            tracing::warn!(%error, "the log was not searched for its quarantine: later again");
         }
     }
-    Ok((quarantine, upto))
 }
 
 /// A committer's log, as it is cut.

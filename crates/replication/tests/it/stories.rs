@@ -4,8 +4,8 @@ use crate::pair::{EAST, WEST, account, append, frames, holder, open, reign};
 use base::{BootTime, ChangeId, Counter, Epoch, Fork, Position, Seeded, Seq, Span};
 use dr::{ReturnPlan, Version};
 use replication::{
-    Compared, DigestWatch, Keeping, Quarantine, Record, Upload, Uploading, answer_digest,
-    carry_out, export_file,
+    Compared, DigestWatch, Keeping, Quarantine, QuarantineSearch, Record, Upload, Uploading,
+    answer_digest, carry_out, export_file,
 };
 use store::Digest;
 use store::disk::SimDisk;
@@ -232,4 +232,79 @@ fn the_formats_on_the_wire_and_in_a_record_have_versions() {
         flipped[at] ^= 0x20;
         let _ = replication::Parcel::decode(&flipped.into()).map(|p| p.frames_after(&tail.from));
     }
+}
+
+/// A commit of kind quarantine that holds these frames.
+fn quarantine_commit(cut: &[Frame], after: Position) -> bytes::Bytes {
+    let mut data = Vec::new();
+    cut.iter().for_each(|frame| frame.encode(&mut data));
+    let end = cut.last().expect("frames").position;
+    let tail = replication::Tail { region: EAST, from: after, end };
+    let head = store::CommitHead {
+        kind: store::CommitKind::Quarantine,
+        stamp: base::Stamp::ZERO,
+        fork: Fork::ZERO,
+        origin: (WEST, base::BootId::new(1)),
+        principal: None,
+        idempotency: None,
+        conditions: Vec::new(),
+        guards: Vec::new(),
+    };
+    let record = Record { tail, after, frames: data.into() }.encode();
+    store::Commit { head, changes: Vec::new(), record }.encode().expect("it fits")
+}
+
+#[test]
+fn what_is_in_quarantine_is_found_whatever_the_note_says() {
+    let east_log = east(&SimDisk::new());
+    let cut = frames(&east_log);
+    let (first, second) = (&cut[..10], &cut[10..]);
+    let disk = SimDisk::new();
+    let mut log = open(&disk);
+    let search = |disk: &SimDisk, log: &Log| {
+        let disk = std::sync::Arc::new(disk.clone());
+        QuarantineSearch::new(disk, "quarantine.note", log.reader())
+    };
+    let whole = |search: &mut QuarantineSearch| {
+        search.go_on().expect("the log reads");
+        search.quarantine().expect("whole").commits().copied().collect::<Vec<_>>()
+    };
+    append(&mut log, 2, "a write");
+    append_bytes(&mut log, &quarantine_commit(first, Position::ZERO));
+    let keep = append(&mut log, 2, "a write");
+    append_bytes(&mut log, &quarantine_commit(second, first[9].position));
+    log.sync().expect("synced");
+    let mut begun = search(&disk, &log);
+    let all = whole(&mut begun);
+    assert_eq!((all.len(), begun.unnoted(), begun.unread()), (30, 4, 0));
+    begun.note().expect("the disk writes");
+
+    // The next start reads what came since, and finds the same as one that reads all.
+    append(&mut log, 2, "a write");
+    log.sync().expect("synced");
+    let mut later = search(&disk, &log);
+    assert_eq!((later.upto().seq, later.unread()), (Seq::new(4), 1));
+    assert_eq!(whole(&mut later), all);
+    assert_eq!(whole(&mut search(&SimDisk::new(), &log)), all);
+
+    // Cut back and written anew, the log is another: what the note says of it does not count.
+    let plan = ReturnPlan { keep, end: log.end(), ..plan(&log, 0) };
+    carry_out(&mut log, &plan).expect("carried out");
+    for n in 0..5 {
+        append(&mut log, 3, &format!("another write {n}"));
+    }
+    log.sync().expect("synced");
+    let mut after = search(&disk, &log);
+    assert_eq!(after.upto(), Position::ZERO);
+    assert_eq!(whole(&mut after), all[..10]);
+    // So it is for one that was at work all the while.
+    assert_eq!(whole(&mut later), all[..10]);
+    after.note().expect("the disk writes");
+    assert_eq!(whole(&mut search(&disk, &log)), all[..10]);
+
+    // A note that a crash left half is none.
+    store::disk::replace_file(&disk, "quarantine.note", b"FBQNOTE").expect("the disk writes");
+    let mut none = search(&disk, &log);
+    assert_eq!(none.upto(), Position::ZERO);
+    assert_eq!(whole(&mut none), all[..10]);
 }
