@@ -10,7 +10,7 @@ use crate::param::{Catalogue, Parameter, Source};
 use crate::predicate::Test;
 use crate::prefix::Prefix;
 use crate::quantity::QuantityTest;
-use crate::reference::ReferenceTest;
+use crate::reference::{Here, ReferenceTest, local_part};
 use crate::refuse::{self, Refusal};
 use crate::string::StringTest;
 use crate::token::TokenTest;
@@ -118,12 +118,7 @@ impl Clause<'_> {
         let param = self.param;
         let invalid = || refuse::value(param.code, param.kind);
         match param.kind {
-            ParamKind::Reference => {
-                let tests = self.references(value, context)?;
-                Ok(Filter::any_of(
-                    tests.into_iter().map(|test| self.of_sources(test, context)).collect(),
-                ))
-            }
+            ParamKind::Reference => Ok(self.of_sources(self.reference(value, context)?, context)),
             ParamKind::Composite => self.composite(value, context),
             kind => {
                 let test = single(kind, self.modifier, value)
@@ -134,23 +129,22 @@ impl Clause<'_> {
         }
     }
 
-    /// What a value of a reference parameter may name: itself, and the same written with this
-    /// account's base URL.
-    fn references(&self, value: &str, context: &Context<'_>) -> Result<Vec<Test>, Refusal> {
+    /// What a value of a reference parameter names.
+    fn reference(&self, value: &str, context: &Context<'_>) -> Result<Test, Refusal> {
         let param = self.param;
         let invalid = || refuse::value(param.code, param.kind);
         let only = match self.modifier {
             None => None,
             Some("identifier") => {
                 let test = TokenTest::parse(value).ok_or_else(invalid)?;
-                return Ok(vec![Test::Reference(ReferenceTest::Identifier(test))]);
+                return Ok(Test::Reference(ReferenceTest::Identifier(test)));
             }
             Some(name) => match TypeId::from_name(name) {
                 Some(type_id) => Some(type_id),
                 None => return Err(refuse::modifier(param, name)),
             },
         };
-        reference_tests(&unescape(value), only, param.targets, context.base_url).ok_or_else(invalid)
+        reference_test(&unescape(value), only, param.targets, context.base_url).ok_or_else(invalid)
     }
 
     fn composite(&self, value: &str, context: &Context<'_>) -> Result<Filter, Refusal> {
@@ -173,8 +167,7 @@ impl Clause<'_> {
             let test = match part.kind {
                 ParamKind::Reference => {
                     let text = unescape(piece);
-                    reference_tests(&text, None, part.targets, context.base_url)
-                        .and_then(|tests| tests.into_iter().next())
+                    reference_test(&text, None, part.targets, context.base_url)
                 }
                 kind => single(kind, None, piece).map_err(|()| invalid())?,
             };
@@ -243,12 +236,11 @@ fn limited(test: &Test, only: Option<TypeId>) -> Option<Test> {
     let Some(only) = only else { return Some(test.clone()) };
     match test {
         Test::Present => Some(Test::Reference(ReferenceTest::OfType(only))),
-        Test::Reference(ReferenceTest::Id(id, _)) => {
-            Some(Test::Reference(ReferenceTest::Id(id.clone(), [only].into())))
-        }
-        Test::Reference(ReferenceTest::Names(reference)) => {
-            let names_it = reference.type_id() == Some(only);
-            names_it.then(|| test.clone())
+        Test::Reference(ReferenceTest::Here(here)) => here.types.contains(&only).then(|| {
+            Test::Reference(ReferenceTest::Here(Here { types: [only].into(), ..here.clone() }))
+        }),
+        Test::Reference(ReferenceTest::Url { type_id, .. }) => {
+            (*type_id == Some(only)).then(|| test.clone())
         }
         other => Some(other.clone()),
     }
@@ -276,46 +268,36 @@ fn single(kind: ParamKind, modifier: Option<&str>, value: &str) -> Result<Option
 }
 
 /// What a reference's value names; `None` if it is no form of one.
-fn reference_tests(
+fn reference_test(
     value: &str,
     only: Option<TypeId>,
     targets: &[TypeId],
     base_url: &str,
-) -> Option<Vec<Test>> {
+) -> Option<Test> {
     let value = local_part(value, base_url);
-    let is_id = value.parse::<base::ResourceId>().is_ok();
-    if is_id && only.is_none() {
-        let types = if targets.is_empty() { TypeId::all().collect() } else { targets.into() };
-        return Some(vec![Test::Reference(ReferenceTest::Id(value.into(), types))]);
-    }
-    let reference = match only {
-        Some(type_id) if is_id => {
-            let target = Target::Local { type_id, id: value.into() };
-            Reference { target, version: None }
-        }
-        _ => Reference::parse(value)?,
+    let here = |types: Box<[TypeId]>, id: Box<str>, version| {
+        let base_url = base_url.into();
+        Some(Test::Reference(ReferenceTest::Here(Here { id, types, version, base_url })))
     };
+    if value.parse::<base::ResourceId>().is_ok() {
+        let types = match only {
+            Some(only) => [only].into(),
+            None if targets.is_empty() => TypeId::all().collect(),
+            None => targets.into(),
+        };
+        return here(types, value.into(), None);
+    }
+    let reference = Reference::parse(value)?;
     if only.is_some() && reference.type_id() != only {
         return None;
     }
-    let mut tests = Vec::with_capacity(2);
-    if let Target::Local { type_id, id } = &reference.target
-        && !base_url.is_empty()
-    {
-        let url = format!("{base_url}/{type_id}/{id}");
-        let there = Reference::absolute(&url, reference.version.as_deref());
-        tests.push(Test::Reference(ReferenceTest::Names(there)));
+    let Reference { target, version } = reference;
+    match target {
+        Target::Local { type_id, id } => here([type_id].into(), id, version),
+        Target::Absolute { type_id, url } => {
+            Some(Test::Reference(ReferenceTest::Url { url, type_id, version }))
+        }
     }
-    tests.insert(0, Test::Reference(ReferenceTest::Names(reference)));
-    Some(tests)
-}
-
-/// A URL of this account without its base.
-pub(crate) fn local_part<'a>(value: &'a str, base_url: &str) -> &'a str {
-    if base_url.is_empty() {
-        return value;
-    }
-    value.strip_prefix(base_url).and_then(|rest| rest.strip_prefix('/')).unwrap_or(value)
 }
 
 /// The stamps that satisfy a date test: each stamp is one millisecond.

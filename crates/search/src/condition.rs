@@ -1,8 +1,9 @@
 //! Conditions: queries that decide about a write (`If-None-Exist`, `ifNoneExist`, conditional
 //! references; <https://hl7.org/fhir/R4/http.html#ccreate>).
 
-use crate::clause::{Clause, Context, local_part};
+use crate::clause::{Clause, Context};
 use crate::parse::{catalogue, encode, find, pairs};
+use crate::reference::local_part;
 use crate::refuse::Refusal;
 use crate::{Filter, Parameter};
 use base::Limits;

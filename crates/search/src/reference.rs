@@ -94,13 +94,69 @@ fn local(text: &str) -> Option<(TypeId, &str)> {
     (plain && named).then(|| TypeId::from_name(name)).flatten().map(|type_id| (type_id, id))
 }
 
+/// A URL below a base, without it; anything else, and a canonical with a version, as it is.
+pub(crate) fn local_part<'a>(value: &'a str, base_url: &str) -> &'a str {
+    if base_url.is_empty() || value.contains('|') {
+        return value;
+    }
+    value.strip_prefix(base_url).and_then(|rest| rest.strip_prefix('/')).unwrap_or(value)
+}
+
+/// A resource of this account. A reference names it as `Type/id`, or by a URL below the base that
+/// the query came to: the two forms are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Here {
+    pub(crate) id: Box<str>,
+    /// It is of one of these.
+    pub(crate) types: Box<[TypeId]>,
+    /// Only references to this version.
+    pub(crate) version: Option<Box<str>>,
+    /// Without a slash at its end; empty if there is none.
+    pub(crate) base_url: Box<str>,
+}
+
+impl Here {
+    fn matches(&self, reference: &Reference) -> bool {
+        let named = match &reference.target {
+            Target::Local { type_id, id } => Some((*type_id, &**id)),
+            Target::Absolute { url, .. } => {
+                url.strip_prefix(&*self.base_url).and_then(|rest| local(rest.strip_prefix('/')?))
+            }
+        };
+        let same = |(type_id, id)| id == &*self.id && self.types.contains(&type_id);
+        named.is_some_and(same) && (self.version.is_none() || self.version == reference.version)
+    }
+
+    fn ranges(&self, head: &[u8], out: &mut Vec<TermRange>) {
+        for type_id in &self.types {
+            let target = Target::Local { type_id: *type_id, id: self.id.clone() };
+            let mut bytes = head.to_vec();
+            encode(&Reference { target, version: self.version.clone() }, &mut bytes);
+            out.push(match self.version {
+                Some(_) => TermRange::one(bytes),
+                None => TermRange::prefix(bytes),
+            });
+            if !self.base_url.is_empty() {
+                out.push(url_range(&format!("{}/{type_id}/{}", self.base_url, self.id), head));
+            }
+        }
+    }
+}
+
+/// The terms of a URL, of whatever version.
+fn url_range(url: &str, head: &[u8]) -> TermRange {
+    let mut bytes = [head, &[ABSOLUTE]].concat();
+    encode_url(url, &mut bytes);
+    TermRange::prefix(bytes)
+}
+
 /// What a reference is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReferenceTest {
-    /// It names this; a version only if the query has one.
-    Names(Reference),
-    /// It is local and names this id, of one of these types.
-    Id(Box<str>, Box<[TypeId]>),
+    /// It names a resource of this account.
+    Here(Here),
+    /// It is this URL, of this version if there is one.
+    Url { url: Box<str>, type_id: Option<TypeId>, version: Option<Box<str>> },
     /// It names a resource of this type: what `where(resolve() is Type)` leaves.
     OfType(TypeId),
     /// It holds this identifier.
@@ -110,16 +166,10 @@ pub(crate) enum ReferenceTest {
 impl ReferenceTest {
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match (self, value) {
-            (Self::Names(wanted), Value::Reference(reference)) => {
-                let target = match (&wanted.target, &reference.target) {
-                    (Target::Absolute { url: a, .. }, Target::Absolute { url: b, .. }) => a == b,
-                    (a, b) => a == b,
-                };
-                target && (wanted.version.is_none() || wanted.version == reference.version)
-            }
-            (Self::Id(wanted, types), Value::Reference(reference)) => {
-                matches!(&reference.target, Target::Local { type_id, id }
-                    if id == wanted && types.contains(type_id))
+            (Self::Here(here), Value::Reference(reference)) => here.matches(reference),
+            (Self::Url { url: wanted, version, .. }, Value::Reference(reference)) => {
+                matches!(&reference.target, Target::Absolute { url, .. } if url == wanted)
+                    && (version.is_none() || *version == reference.version)
             }
             (Self::OfType(wanted), Value::Reference(reference)) => {
                 reference.type_id() == Some(*wanted)
@@ -131,29 +181,8 @@ impl ReferenceTest {
 
     pub(crate) fn ranges(&self, mut head: Vec<u8>, out: &mut Vec<TermRange>) {
         match self {
-            Self::Names(wanted) => match (&wanted.target, &wanted.version) {
-                (Target::Absolute { url, .. }, _) => {
-                    head.push(ABSOLUTE);
-                    encode_url(url, &mut head);
-                    out.push(TermRange::prefix(head));
-                }
-                (Target::Local { .. }, None) => {
-                    encode(wanted, &mut head);
-                    out.push(TermRange::prefix(head));
-                }
-                (Target::Local { .. }, Some(_)) => {
-                    encode(wanted, &mut head);
-                    out.push(TermRange::one(head));
-                }
-            },
-            Self::Id(id, types) => {
-                for type_id in types {
-                    let mut bytes = head.clone();
-                    bytes.push(type_id.get());
-                    encode_text(Some(id), &mut bytes);
-                    out.push(TermRange::prefix(bytes));
-                }
-            }
+            Self::Here(here) => here.ranges(&head, out),
+            Self::Url { url, .. } => out.push(url_range(url, &head)),
             Self::OfType(wanted) => {
                 let with = |byte: u8| [head.as_slice(), &[byte]].concat();
                 out.push(TermRange::prefix(with(wanted.get())));
@@ -166,13 +195,19 @@ impl ReferenceTest {
         }
     }
 
+    /// The version that it asks for.
+    fn version(&self) -> Option<&str> {
+        match self {
+            Self::Here(Here { version, .. }) | Self::Url { version, .. } => version.as_deref(),
+            Self::OfType(_) | Self::Identifier(_) => None,
+        }
+    }
+
     pub(crate) fn certainty(&self) -> Certainty {
         match self {
-            Self::Names(wanted) => match (&wanted.target, &wanted.version) {
-                (Target::Absolute { .. }, Some(_)) => Certainty::Terms,
-                _ => Certainty::Ranges,
-            },
-            Self::Id(..) => Certainty::Ranges,
+            // The range of a URL holds all its versions.
+            Self::Here(_) | Self::Url { .. } if self.version().is_some() => Certainty::Terms,
+            Self::Here(_) | Self::Url { .. } => Certainty::Ranges,
             Self::OfType(_) => Certainty::Terms,
             Self::Identifier(test) => test.certainty(),
         }
@@ -184,13 +219,15 @@ impl ReferenceTest {
         let absolute = bytes.first() == Some(&ABSOLUTE);
         match self {
             Self::OfType(wanted) => !absolute || bytes.get(17) == Some(&wanted.get()),
-            Self::Names(Reference { version: Some(version), .. }) if absolute => {
-                let mut ends = Vec::with_capacity(24);
-                encode_text(Some(version), &mut ends);
-                bytes.get(18..) == Some(&ends)
-            }
             Self::Identifier(test) => test.admits(bytes.get(1..).unwrap_or_default()),
-            _ => true,
+            Self::Here(_) | Self::Url { .. } => match self.version() {
+                Some(version) if absolute => {
+                    let mut ends = Vec::with_capacity(24);
+                    encode_text(Some(version), &mut ends);
+                    bytes.get(18..) == Some(&ends)
+                }
+                _ => true,
+            },
         }
     }
 }

@@ -156,6 +156,8 @@ fn references() {
             ("subject=https://elsewhere.example/r4/Patient/p7", true),
             ("patient=https://elsewhere.example/r4/Patient/p7", true),
             ("subject=Patient/p7", false),
+            ("subject=p7", false),
+            ("patient=p7", false),
             ("patient:missing=false", true),
         ],
     );
@@ -172,6 +174,9 @@ fn references() {
     check(
         PATIENT,
         &[
+            ("organization=org-1", true),
+            ("organization=org-2", false),
+            ("organization:Organization=org-1", true),
             ("organization=Organization/org-1", true),
             ("organization=https://clinic.example/fhir/Organization/org-1", true),
             ("organization=Organization/org-1/_history/3", true),

@@ -171,7 +171,13 @@ fn clause() -> impl Strategy<Value = String> {
     ];
     let reference =
         (
-            pick(&["", "Patient/", "Group/", "https://x.example/fhir/Patient/"]),
+            pick(&[
+                "",
+                "Patient/",
+                "Group/",
+                "https://x.example/fhir/Patient/",
+                "https://clinic.example/fhir/Patient/",
+            ]),
             pick(IDS),
             pick(&["", "/_history/2", "/_history/3"]),
         )

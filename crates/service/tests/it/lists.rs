@@ -59,6 +59,32 @@ async fn search_finds_pages_and_links() {
 }
 
 #[tokio::test]
+async fn a_reference_below_the_own_base_is_the_relative_one() {
+    let bed = Bed::new();
+    let urls = ["", "http://test.example/fhir/", "http://elsewhere.example/fhir/"];
+    for (n, base) in urls.iter().enumerate() {
+        let body = format!(
+            r#"{{"resourceType":"Observation","id":"r{n}","status":"final",
+            "code":{{"text":"x"}},"subject":{{"reference":"{base}Patient/p1"}}}}"#
+        );
+        assert_eq!(bed.put(&format!("Observation/r{n}"), &body).await.status, 201);
+    }
+    let own = "http://test.example/fhir/Patient/p1";
+    for name in ["patient", "subject", "subject:Patient"] {
+        for value in ["p1", "Patient/p1", own] {
+            let query = format!("Observation?_id=r0,r1,r2&{name}={value}");
+            assert_eq!(bed.get(&query).await.json()["total"], 2, "{query}");
+        }
+        let other = format!("Observation?{name}=http://elsewhere.example/fhir/Patient/p1");
+        assert_eq!(bed.get(&other).await.json()["total"], 1, "{other}");
+    }
+    // Without `public_url` the base is what the client says.
+    let elsewhere = [("host", "elsewhere.example")];
+    let there = bed.send("GET", "Observation?patient=p1", &elsewhere, "").await;
+    assert_eq!(there.json()["total"], 2);
+}
+
+#[tokio::test]
 async fn search_by_form_and_over_all_types() {
     let bed = Bed::new();
     bed.post("Patient", &patient("A")).await;
