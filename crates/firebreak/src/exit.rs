@@ -71,6 +71,13 @@ fn number(error: &anyhow::Error) -> u8 {
     if taken {
         return 71;
     }
+    let full = error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+    });
+    if full {
+        return 74;
+    }
     if error.is::<Misconfigured>() {
         return 78;
     }
@@ -103,6 +110,7 @@ fn of_store(error: &store::Error) -> u8 {
     use store::log::Error as Log;
     match error {
         store::Error::Log(Log::Io { .. } | Log::Full { .. } | Log::Poisoned) => 74,
+        store::Error::IndexFull => 74,
         store::Error::Corrupt { .. } | store::Error::Commit(_) => 65,
         store::Error::Log(Log::Corrupt { .. } | Log::Format { .. }) => 65,
         _ => 1,

@@ -1,7 +1,7 @@
 //! The threads around a [`Core`]: one appends and syncs, one applies, one does the index's upkeep,
 //! one makes log segments ready.
 
-use crate::core::{Core, OnProgress, Place, Settings};
+use crate::core::{Core, OnProgress, Place, Settings, Writer};
 use crate::index::Congestion;
 use crate::{
     AccountStore, Committed, Cursor, Digest, Done, Error, HistoryQuery, Idempotency, Page,
@@ -19,6 +19,8 @@ type Work = fn(&Core, &AtomicBool);
 
 /// How long a thread waits before it looks again whether it is to stop.
 const LOOK: Span = Span::from_ms(100);
+/// How long a thread waits for room on a full disk.
+const FULL: Span = Span::from_secs(1);
 /// How long apply waits before it looks again whether upkeep caught up.
 const CONGESTED: Span = Span::from_ms(2);
 /// How long apply waits between two batches while merges are behind: a fraction of the full rate.
@@ -100,13 +102,14 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 /// Appends and syncs groups. While one is synced, the next gathers.
 fn commit(core: &Core, stop: &AtomicBool, on_failure: Box<dyn FnOnce(Error) + Send>) {
     loop {
-        match core.append() {
+        let appended = core.append();
+        core.wrote(Writer::Log, &appended);
+        match appended {
             Ok(0) if stop.load(Ordering::Acquire) && core.status().in_flight == 0 => return,
             Ok(0) => core.wait_ready(stop, LOOK),
             Ok(_) => {}
-            Err(Error::Log(crate::log::Error::Full { .. })) if !stop.load(Ordering::Acquire) => {
-                tracing::error!("the disk is full: writes wait");
-                core.pause(stop, LOOK);
+            Err(full) if full.is_disk_full() && !stop.load(Ordering::Acquire) => {
+                core.pause(stop, FULL);
             }
             Err(error) => return on_failure(error),
         }
@@ -120,9 +123,11 @@ fn commit(core: &Core, stop: &AtomicBool, on_failure: Box<dyn FnOnce(Error) + Se
 fn apply(core: &Core, stop: &AtomicBool) {
     loop {
         if core.is_suspect() {
-            if let Err(error) = core.rebuild(&report) {
+            let rebuilt = core.rebuild(&report);
+            core.wrote(Writer::Rebuild, &rebuilt);
+            if let Err(error) = rebuilt {
                 tracing::error!(%error, "the index could not be made anew");
-                core.wait_pending(stop, LOOK);
+                core.pause(stop, FULL);
             }
         } else if core.congestion() == Congestion::Full && !stop.load(Ordering::Acquire) {
             core.pause(stop, CONGESTED);
@@ -149,19 +154,22 @@ fn report(done: u64, of: u64) {
 
 /// Flushes what the index has in memory.
 fn flush(core: &Core, stop: &AtomicBool) {
-    keep_up(core, stop, Core::upkeep);
+    keep_up(core, stop, Writer::Flush, Core::upkeep);
 }
 
 /// Compacts the index's files.
 fn compact(core: &Core, stop: &AtomicBool) {
-    keep_up(core, stop, Core::compact);
+    keep_up(core, stop, Writer::Merge, Core::compact);
 }
 
-fn keep_up(core: &Core, stop: &AtomicBool, step: fn(&Core) -> Result<bool, Error>) {
+fn keep_up(core: &Core, stop: &AtomicBool, writer: Writer, step: fn(&Core) -> Result<bool, Error>) {
     while !stop.load(Ordering::Acquire) {
-        match step(core) {
+        let done = step(core);
+        core.wrote(writer, &done);
+        match done {
             Ok(true) => {}
             Ok(false) => core.pause(stop, LOOK),
+            Err(full) if full.is_disk_full() => core.pause(stop, FULL),
             Err(error) => {
                 core.suspect(&error);
                 core.pause(stop, LOOK);
@@ -178,8 +186,11 @@ fn segments(core: &Core, stop: &AtomicBool) {
             core.pause(stop, LOOK);
             continue;
         }
-        match preparer.step() {
+        let prepared = preparer.step().map_err(Error::from);
+        core.wrote(Writer::Segment, &prepared);
+        match prepared {
             Ok(_) => {}
+            Err(full) if full.is_disk_full() => core.pause(stop, FULL),
             Err(error) => {
                 tracing::warn!(%error, "no log segment could be made ready");
                 core.pause(stop, LOOK);

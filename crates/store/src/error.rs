@@ -77,6 +77,12 @@ pub enum Error {
         /// The highest epoch known.
         epoch: Epoch,
     },
+    /// There is no room on the disk: what was accepted stands, nothing more is taken.
+    #[error("the disk is full: no write is taken, try again in {retry}")]
+    DiskFull {
+        /// When to ask again.
+        retry: Span,
+    },
     /// The index is being made anew from the log.
     #[error("the index is being rebuilt from the log, try again in {retry}")]
     Rebuilding {
@@ -121,9 +127,20 @@ pub enum Error {
     /// The index engine failed, or contradicts itself or the log: it is to be made anew.
     #[error("the index engine failed: {0}")]
     Index(String),
+    /// There was no room to write the index. It is whole, and goes on when there is.
+    #[error("the disk is full: the index cannot be written")]
+    IndexFull,
 }
 
 impl Error {
+    /// Whether it is over when there is room on the disk.
+    pub(crate) const fn is_disk_full(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull { .. } | Self::IndexFull | Self::Log(crate::log::Error::Full { .. })
+        )
+    }
+
     /// What a client is told.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -134,10 +151,13 @@ impl Error {
             Self::NamedTwice { .. } | Self::Cursor => ErrorKind::Invalid,
             Self::TooManyChanges { .. } | Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Busy { retry, .. }
+            | Self::DiskFull { retry }
             | Self::StampCeiling { retry }
             | Self::Rebuilding { retry }
             | Self::Behind { retry, .. } => ErrorKind::Unavailable { retry: *retry },
-            Self::NoTerm | Self::Stopped => ErrorKind::Unavailable { retry: Span::from_secs(1) },
+            Self::NoTerm | Self::Stopped | Self::IndexFull => {
+                ErrorKind::Unavailable { retry: Span::from_secs(1) }
+            }
             Self::TermOver { epoch } => ErrorKind::Fenced { epoch: *epoch },
             Self::Log(error) => error.kind(),
             Self::Corrupt { .. } | Self::Commit(_) => ErrorKind::Corrupt,

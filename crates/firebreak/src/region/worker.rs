@@ -361,7 +361,9 @@ impl Worker {
             self.tell_end();
         }
         let (last, since, told) = self.progress;
-        let idle = status.in_flight == 0 || status.durable != last;
+        // What a full disk refuses is work without progress too, where another could do it.
+        let refusing = status.disk_full && self.place.followed.load(Ordering::Relaxed);
+        let idle = !refusing && (status.in_flight == 0 || status.durable != last);
         let since = if idle { now } else { since };
         let stuck = now.since(since) >= self.place.lease;
         if stuck != told {

@@ -91,7 +91,7 @@ fn a_kill_that_loses_random_unsynced_pages_loses_nothing_acknowledged() {
     let data = folder.path().join("data");
     let journal = folder.path().join("journal");
     std::fs::create_dir(&journal).expect("a folder");
-    let library = pages::build_library(folder.path());
+    let library = pages::build_library(folder.path(), "pagedrop");
     let mut dropped = pages::Dropped::default();
     let mut chance = Seeded(7);
     let mut records = Vec::new();

@@ -5,6 +5,7 @@ mod damage;
 mod demo;
 mod durable;
 mod folder;
+mod full;
 mod gateways;
 mod growth;
 mod pages;

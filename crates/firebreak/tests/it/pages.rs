@@ -28,10 +28,11 @@ pub struct Dropped {
     pub dropped: usize,
 }
 
-/// Builds the preload library into `folder` and gives its path.
-pub fn build_library(folder: &Path) -> PathBuf {
-    let library = folder.join("pagedrop.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/pagedrop/pagedrop.c");
+/// Builds a preload library of `tools/` into `folder` and gives its path.
+pub fn build_library(folder: &Path, name: &str) -> PathBuf {
+    let library = folder.join(name).with_extension("so");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools");
+    let source = tools.join(name).join(name).with_extension("c");
     let status = std::process::Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
         .arg(&library)

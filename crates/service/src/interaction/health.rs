@@ -68,6 +68,9 @@ fn primary(account: &Account) -> Result<HttpResponse, Failure> {
         Ok(term)
     });
     Ok(match standing {
+        Ok(_) if account.store.status().disk_full => {
+            status(StatusCode::OK, "throttled", ",\"reason\":\"disk-full\"")
+        }
         Ok(term) => {
             let (epoch, lag) = (term.epoch.get(), lag_field(account));
             status(StatusCode::OK, "primary", &format!(",\"epoch\":{epoch}{lag}"))

@@ -32,6 +32,8 @@ pub struct Status {
     pub resources: u64,
     /// Commits sequenced and not yet durable.
     pub in_flight: u64,
+    /// There is no room on the disk: nothing new is written.
+    pub disk_full: bool,
 }
 
 /// Number of shards of a [`Digest`].

@@ -20,6 +20,7 @@ mod progress;
 mod queue;
 mod read;
 mod recent;
+mod room;
 mod sequencer;
 
 pub use follow::Rewound;
@@ -41,6 +42,8 @@ use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 use progress::Progress;
 use queue::{Answer, Item, Queue};
+use room::Room;
+pub(crate) use room::Writer;
 use sequencer::{Decision, Note, Sequencer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -121,6 +124,7 @@ pub struct Core {
     paused: Mutex<()>,
     resume: Condvar,
     failed: AtomicBool,
+    room: Room,
     /// The index contradicts itself, and is to be made anew.
     suspect: AtomicBool,
     /// Held for reading while the index answers; what makes the index anew waits for it.
@@ -171,6 +175,7 @@ impl Core {
             paused: Mutex::default(),
             resume: Condvar::new(),
             failed: AtomicBool::new(false),
+            room: Room::default(),
             suspect: AtomicBool::new(false),
             serving: RwLock::new(()),
             inline,
@@ -484,13 +489,13 @@ impl Core {
     /// Where the account stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        let (term, in_flight) = {
+        let (term, in_flight, disk_full) = {
             let sequencer = self.sequencer.lock();
-            (sequencer.term(), sequencer.in_flight as u64)
+            (sequencer.term(), sequencer.in_flight as u64, sequencer.disk_full)
         };
         let (end, durable, applied) = self.progress.all();
         let resources = self.index.resources();
-        Status { end, durable, applied, term, resources, in_flight }
+        Status { end, durable, applied, term, resources, in_flight, disk_full }
     }
 
     /// Waits until there is a group to append, `stop` is set, or the time is over.

@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(crate) const KEY_KEPT: Span = Span::from_secs(24 * 3600);
 /// When to ask again after a refusal that time heals.
 const RETRY: Span = Span::from_ms(200);
+/// When to ask again after a refusal for want of room.
+const FULL_RETRY: Span = Span::from_secs(5);
 /// Uncompressed bodies of one commit, in bytes: below what a frame holds even if nothing in them
 /// can be compressed.
 const BODIES_BYTES_MAX: usize = 40 << 20;
@@ -40,6 +42,9 @@ pub(crate) struct Sequencer {
     recent: Recent,
     /// Commits decided and not yet durable.
     pub(crate) in_flight: usize,
+    /// No new write is taken, for there is no room on the disk. What the account itself writes
+    /// still goes into the segment that there is.
+    pub(crate) disk_full: bool,
     queue_limit: usize,
 }
 
@@ -94,6 +99,7 @@ impl Sequencer {
             keys: HashMap::new(),
             recent: Recent::new(recent_limit),
             in_flight: 0,
+            disk_full: false,
             queue_limit,
         }
     }
@@ -148,6 +154,9 @@ impl Sequencer {
         after: &mut Seq,
     ) -> Result<Decision, Error> {
         let term = self.admit()?;
+        if self.disk_full {
+            return Err(Error::DiskFull { retry: FULL_RETRY });
+        }
         let stamp = self.stamp(&term, now)?;
         check_size(&write.changes)?;
         let key_hash = write.idempotency.as_ref().map(crate::Idempotency::key_hash);

@@ -83,6 +83,7 @@ impl Embedded {
         });
         let (tree, meta) = match opened {
             Ok(opened) => opened,
+            Err(full @ Error::IndexFull) => return Err(full),
             Err(error) => {
                 tracing::warn!(%error, "the index cannot be opened: moved aside, to be rebuilt");
                 move_aside(dir)?;

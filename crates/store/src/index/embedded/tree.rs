@@ -16,6 +16,7 @@ use lsm_tree::{
 };
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -348,7 +349,14 @@ impl DoubleEndedIterator for Pairs {
 }
 
 fn failed(error: lsm_tree::Error) -> Error {
-    Error::Index(error.to_string())
+    match error {
+        lsm_tree::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            Error::IndexFull
+        }
+        error => Error::Index(error.to_string()),
+    }
 }
 
 fn panicked() -> Error {
