@@ -213,6 +213,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// A parameter where it is not read.
+    #[must_use]
+    pub fn not_read(name: &str) -> Self {
+        let name = name.chars().take(64).collect();
+        Self::Parameter { name, reason: "is not read by this interaction" }
+    }
+
     /// Its row in the one table of kinds.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

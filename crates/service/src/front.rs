@@ -94,7 +94,7 @@ impl Service {
         }
         let base = self.base_url(parts, &account, scheme)?;
         if interaction == Interaction::Capabilities {
-            controls.check_none()?;
+            capabilities::check(&controls)?;
             return Ok(capabilities::answer(self, &base).into_response());
         }
         let request = Request { parts, controls, target, interaction };

@@ -5,6 +5,7 @@ use base::Hash;
 use bytes::Bytes;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
+use std::borrow::Cow;
 use store::Idempotency;
 
 /// `Idempotency-Key` as a header's name.
@@ -29,7 +30,7 @@ pub fn of_request(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, Er
         return Err(refused("is not 1 to 255 characters"));
     }
     let mut hash = blake3::Hasher::new();
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = target(&parts.uri);
     let conditions = [IF_MATCH, IF_NONE_MATCH, IF_NONE_EXIST]
         .map(|name| parts.headers.get(name).map_or(&b""[..], http::HeaderValue::as_bytes));
     for part in [parts.method.as_str().as_bytes(), target.as_bytes()].iter().chain(&conditions) {
@@ -43,6 +44,16 @@ pub fn of_request(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, Er
         request_hash: Hash::new(*hash.finalize().as_bytes()),
         principal: String::new(),
     }))
+}
+
+/// Path and query, without the slash that a path may end with: both forms name the same.
+fn target(uri: &http::Uri) -> Cow<'_, str> {
+    let whole = uri.path_and_query().map_or("/", |target| target.as_str());
+    match (uri.path().strip_suffix('/'), uri.query()) {
+        (None | Some(""), _) => whole.into(),
+        (Some(path), None) => path.into(),
+        (Some(path), Some(query)) => format!("{path}?{query}").into(),
+    }
 }
 
 /// The key of one entry of a batch: each entry is a write of its own.

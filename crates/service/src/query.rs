@@ -56,10 +56,7 @@ impl Controls {
     pub fn check_none(&self) -> Result<(), Error> {
         match self.parameters().next() {
             None => Ok(()),
-            Some((name, _)) => Err(Error::Parameter {
-                name: name.chars().take(64).collect(),
-                reason: "is not read by this interaction",
-            }),
+            Some((name, _)) => Err(Error::not_read(&name)),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::outcome::push_json_string;
 use crate::route::{Interaction, Target};
-use crate::{Answer, Service};
+use crate::{Answer, Error, Service, query::Controls};
 use base::{ResourceId, Stamp};
 use bytes::Bytes;
 use fhir::{TypeId, definitions};
@@ -13,6 +13,23 @@ use std::fmt::Write as _;
 
 /// Result parameters that every search takes.
 const RESULT_PARAMETERS: &str = "_count, _sort=_lastUpdated|_id, _total, _summary=count";
+
+/// Reads `mode` (<https://hl7.org/fhir/R4/http.html#capabilities>): the statement tells
+/// no normative part from another, so `normative` gets the one of `full`.
+pub fn check(controls: &Controls) -> Result<(), Error> {
+    let refused = |reason| Err(Error::Parameter { name: "mode".to_owned(), reason });
+    for (name, value) in controls.parameters() {
+        match (name.as_str(), value.as_str()) {
+            ("mode", "full" | "normative") => {}
+            ("mode", "terminology") => {
+                return refused("is terminology, which is not served here; full and normative are");
+            }
+            ("mode", _) => return refused("is neither full nor normative, which are served here"),
+            _ => return Err(Error::not_read(&name)),
+        }
+    }
+    Ok(())
+}
 
 /// The CapabilityStatement.
 pub fn answer(service: &Service, base: &str) -> Answer {

@@ -74,6 +74,27 @@ async fn a_repeated_key_gives_the_same_answer_and_no_second_write() {
 }
 
 #[tokio::test]
+async fn a_key_counts_for_a_url_with_and_without_the_last_slash() {
+    let bed = Bed::new();
+    let key = [("idempotency-key", "k1")];
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"resource":{},
+        "request":{{"method":"POST","url":"Patient"}}}}]}}"#,
+        patient("A")
+    );
+    let first = bed.raw("POST", "/fhir", &key, &bundle).await;
+    let again = bed.raw("POST", "/fhir/", &key, &bundle).await;
+    assert_eq!((first.status, again.status, &again.body), (200, 200, &first.body));
+    let key = [("idempotency-key", "k2")];
+    let first = bed.raw("POST", "/fhir/Patient/?_format=json", &key, &patient("B")).await;
+    let again = bed.raw("POST", "/fhir/Patient?_format=json", &key, &patient("B")).await;
+    assert_eq!((first.status, again.status, &again.body), (201, 201, &first.body));
+    let other = bed.raw("POST", "/fhir/Patient", &key, &patient("B")).await;
+    assert_eq!(other.status, 422);
+    assert_eq!(bed.get("Patient?_summary=count").await.json()["total"], 2);
+}
+
+#[tokio::test]
 async fn a_repeated_conditional_create_is_still_a_create() {
     let bed = Bed::new();
     let headers = [("if-none-exist", "identifier=urn:x|1"), ("idempotency-key", "k")];

@@ -99,3 +99,21 @@ async fn the_statement_follows_the_host() {
     let bad = bed.send("GET", "metadata", &[("host", "a\"b")], "").await;
     assert_eq!(bad.status, 400);
 }
+
+#[tokio::test]
+async fn the_statement_has_modes_and_terminology_is_not_among_them() {
+    let bed = Bed::new();
+    let plain = bed.get("metadata").await;
+    for query in ["mode=full", "mode=normative", "_format=json&mode=full&_pretty=true"] {
+        let answer = bed.get(&format!("metadata?{query}")).await;
+        assert_eq!((answer.status, &answer.body), (200, &plain.body), "{query}");
+    }
+    for query in ["mode=terminology", "mode=", "mode=Full", "mode=full&mode=all"] {
+        let answer = bed.get(&format!("metadata?{query}")).await;
+        assert_eq!(answer.status, 400, "{query}");
+        let said = answer.json()["issue"][0]["diagnostics"].to_string();
+        assert!(["mode", "full", "normative"].iter().all(|word| said.contains(word)), "{said}");
+    }
+    assert_eq!(bed.get("metadata?mode=full&name=x").await.status, 400);
+    assert_eq!(bed.get("metadata?mode=full&_format=xml").await.status, 406);
+}
