@@ -2,7 +2,8 @@
 //! (<https://hl7.org/fhir/R4/http.html#trules>).
 
 use crate::definitions::definitions;
-use crate::document::{Key, Kind};
+use crate::document::{Document, Key, Kind};
+use crate::parse::Place;
 use crate::{Node, Resource};
 
 impl Resource {
@@ -16,6 +17,17 @@ impl Resource {
             .map(|(_, at)| self.document.text(at))
     }
 
+    /// Where the first `Reference.reference` stands that `wanted` says yes to:
+    /// `Observation.performer[1].reference`. Of a resource that was validated. What a Bundle holds
+    /// are resources of their own: it does not look into them.
+    #[must_use]
+    pub fn place_of_reference(&self, wanted: &dyn Fn(&str) -> bool) -> Option<String> {
+        if !self.references().any(wanted) {
+            return None;
+        }
+        find(&self.document, 0, &Place::root(self.type_id().name()), wanted)
+    }
+
     /// Replaces what `target` answers for: it is asked for every `Reference.reference`, every
     /// element of type `uri`, `url`, `oid`, `uuid` or `canonical`, and every `href` and `src` of a
     /// narrative. Says how many were replaced.
@@ -27,6 +39,33 @@ impl Resource {
         }
         changes.len()
     }
+}
+
+fn find(
+    document: &Document,
+    object: u32,
+    place: &Place<'_>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    let known = definitions().known();
+    let is_resource = |at| document.member(at, Key::plain(known.resource_type)).is_some();
+    document.children(object).find_map(|at| {
+        let record = document.record(at);
+        let (_, name) = document.key_text(at, definitions().names());
+        let inside = place.member(name);
+        match record.kind {
+            Kind::String if record.key == Key::plain(known.reference) => {
+                wanted(document.text(at)).then(|| inside.text())
+            }
+            Kind::Object if record.key == Key::plain(known.resource) && is_resource(at) => None,
+            Kind::Object => find(document, at, &inside, wanted),
+            Kind::Array => document.children(at).enumerate().find_map(|(index, item)| {
+                let is_object = document.record(item).kind == Kind::Object;
+                is_object.then(|| find(document, item, &inside.item(index), wanted)).flatten()
+            }),
+            _ => None,
+        }
+    })
 }
 
 fn collect(

@@ -3,7 +3,7 @@
 use crate::call::Shared;
 use crate::{Call, Error, Failure, headers::IfMatch, headers::Preconditions};
 use base::{ErrorKind, ResourceId};
-use fhir::{Resource, TypeId};
+use fhir::{Issue, Resource, TypeId};
 use search::{Conditional, Filter};
 use std::sync::Arc;
 use store::{
@@ -27,6 +27,23 @@ pub enum Matched {
 /// Refuses a resource that breaks its definition.
 pub fn validate(resource: &Resource) -> Result<(), Error> {
     resource.validate().map_err(|issues| Error::Issues { kind: ErrorKind::Unprocessable, issues })
+}
+
+/// Type and query of a conditional reference, `Patient?identifier=…`; nothing of any other.
+#[must_use]
+pub fn conditional_reference(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once('?').filter(|(name, _)| !name.contains([':', '/']))
+}
+
+/// Refuses a resource with a conditional reference: only a transaction resolves them, and stored
+/// as it is it would lead nowhere.
+pub fn check_references(resource: &Resource) -> Result<(), Error> {
+    let conditional = |reference: &str| conditional_reference(reference).is_some();
+    let Some(place) = resource.place_of_reference(&conditional) else { return Ok(()) };
+    let text = "a conditional reference is resolved in a transaction only: \
+                send the resource in one, or name the id";
+    let issues = vec![Issue::error("business-rule", place, text)];
+    Err(Error::Issues { kind: ErrorKind::Unprocessable, issues })
 }
 
 /// Refuses a resource of another type than the URL names.

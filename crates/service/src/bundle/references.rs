@@ -4,7 +4,7 @@
 
 use super::transaction::Own;
 use crate::call::Shared;
-use crate::commit::{Matched, resolve};
+use crate::commit::{Matched, conditional_reference, resolve};
 use crate::route::type_id;
 use crate::{Error, Failure};
 use fhir::Resource;
@@ -38,8 +38,8 @@ impl References {
         conditions: &mut Vec<Condition>,
     ) -> Result<(), Failure> {
         for reference in resource.references() {
-            let Some((name, query)) = reference.split_once('?') else { continue };
-            if name.contains([':', '/']) || self.conditional.contains_key(reference) {
+            let Some((name, query)) = conditional_reference(reference) else { continue };
+            if self.conditional.contains_key(reference) {
                 continue;
             }
             let place = || format!("Bundle.entry[{index}].resource");

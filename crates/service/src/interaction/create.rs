@@ -3,8 +3,8 @@
 use super::read::of_version;
 use super::update::written;
 use crate::commit::{
-    CONDITION_TRIES, Matched, check_type, condition_changed, prepare, recall, resolve, single,
-    submit, validate,
+    CONDITION_TRIES, Matched, check_references, check_type, condition_changed, prepare, recall,
+    resolve, single, submit, validate,
 };
 use crate::{Answer, Call, Error, Failure, headers::Return, outcome::done};
 use base::ResourceId;
@@ -16,6 +16,7 @@ use store::{Action, ChangeRequest, Guard, Version};
 pub async fn create(call: &Call, type_id: TypeId, resource: &Resource) -> Result<Answer, Failure> {
     check_type(resource, type_id)?;
     validate(resource)?;
+    check_references(resource)?;
     let id = call.shared.service.mint_id();
     for _ in 0..CONDITION_TRIES {
         let mut conditions = Vec::new();

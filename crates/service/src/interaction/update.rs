@@ -1,6 +1,6 @@
 //! Update, also as create (<https://hl7.org/fhir/R4/http.html#update>).
 
-use crate::commit::{check_type, guard, prepare, single, submit, validate};
+use crate::commit::{check_references, check_type, guard, prepare, single, submit, validate};
 use crate::{Answer, Call, Error, Failure, headers::Return, outcome::done};
 use base::ResourceId;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ pub async fn update(
     check_type(resource, type_id)?;
     check_id(resource, id)?;
     validate(resource)?;
+    check_references(resource)?;
     let change = ChangeRequest {
         type_id,
         id: id.clone(),

@@ -77,6 +77,39 @@ async fn conditional_references_lead_to_the_one_match() {
 }
 
 #[tokio::test]
+async fn outside_of_a_transaction_a_conditional_reference_is_refused() {
+    let bed = Bed::new();
+    bed.post("Patient", &patient("1").to_string()).await;
+    let mut alone = observation("Patient/1");
+    alone["performer"] =
+        json!([{"reference": "Patient/1"}, {"reference": "Patient?identifier=urn:x|1"}]);
+    let refused = bed.post("Observation", &alone.to_string()).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.header("x-firebreak-applied"), "no");
+    let issue = &refused.json()["issue"][0];
+    assert_eq!(issue["expression"][0], "Observation.performer[1].reference");
+    let told = issue["diagnostics"].as_str().expect("a text");
+    assert!(told.contains("in a transaction only"), "{told}");
+
+    alone["id"] = json!("o");
+    assert_eq!(bed.put("Observation/o", &alone.to_string()).await.status, 422);
+    let entries = [post("urn:uuid:2", observation("Patient?identifier=urn:x|1"))];
+    let answer = bed.post("", &bundle("batch", &entries)).await.json();
+    let response = &answer["entry"][0]["response"];
+    assert_eq!(response["status"], "422 Unprocessable Entity");
+    let place = &response["outcome"]["issue"][0]["expression"][0];
+    assert_eq!(place, "Bundle.entry[0].resource.subject.reference");
+    assert_eq!(count(&bed, "Observation").await, 0);
+
+    // A transaction that is kept as a document is not acted on: what it holds is its own.
+    let kept = bundle("transaction", &entries);
+    assert_eq!(bed.post("Bundle", &kept).await.status, 201);
+    // The query of an absolute URL is another server's.
+    let foreign = observation("http://other.example/Patient?identifier=1");
+    assert_eq!(bed.post("Observation", &foreign.to_string()).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_precondition_that_fails_names_its_entry() {
     let bed = Bed::new();
     let stored = bed.post("Patient", &patient("1").to_string()).await.json();
