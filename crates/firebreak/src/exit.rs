@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | failed |
-//! | 2 | the command line is wrong |
+//! | 2 | the command line is wrong, or lacks what it needs |
 //! | 65 | a file or folder has another format, or is damaged |
 //! | 66 | the folder holds no member, another one, or something else; a file of it is missing |
 //! | 69 | the cluster refused, or nobody answered |
@@ -21,6 +21,11 @@ use std::process::ExitCode;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Misconfigured(pub String);
+
+/// The command line lacks what it needs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Incomplete(pub String);
 
 /// The cluster refused what was asked, or nobody answered.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,9 @@ fn number(error: &anyhow::Error) -> u8 {
     });
     if full {
         return 74;
+    }
+    if error.is::<Incomplete>() {
+        return 2;
     }
     if error.is::<Misconfigured>() {
         return 78;

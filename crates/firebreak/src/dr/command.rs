@@ -2,7 +2,7 @@
 
 use super::At;
 use super::operator::Operator;
-use crate::exit::Refused;
+use crate::exit::{Incomplete, Refused};
 use ::gateway::AccountStatus;
 use base::MemberName;
 use http::Method;
@@ -87,7 +87,7 @@ fn command(
             return Ok(());
         }
         let message = format!("nothing was changed: to carry this out, add --yes --epoch {epoch}");
-        return Err(Refused(message).into());
+        return Err(Incomplete(message).into());
     }
     let asked = json!({ "account": sure.account, "to": to, "epoch": sure.epoch });
     if !at.json {

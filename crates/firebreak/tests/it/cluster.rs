@@ -50,12 +50,18 @@ impl Cluster {
         command
     }
 
-    /// Runs a verb to its end; its standard output, or what it said on the other.
-    pub fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+    /// Runs a verb to its end; its exit code, its standard output, and what it said on the other.
+    pub fn end(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let out = self.program(arguments).output().expect("the program starts");
-        match out.status.success() {
-            true => Ok(String::from_utf8(out.stdout).expect("text")),
-            false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (out.status.code(), text(out.stdout), text(out.stderr))
+    }
+
+    /// The same: its standard output, or what it said on the other.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+        match self.end(arguments) {
+            (Some(0), output, _) => Ok(output),
+            (_, _, said) => Err(said),
         }
     }
 

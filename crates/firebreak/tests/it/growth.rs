@@ -41,6 +41,12 @@ fn a_region_that_ran_alone_becomes_a_pair_without_a_restart() {
     let epoch = cluster.status()["first"]["epoch"].to_string();
     let operator = cluster.operator();
     let switchover = ["dr", "switchover", "--to", "west", "--operator", &operator];
+    // Without --yes it shows its plan; nobody refused anything.
+    let (code, plan, said) = cluster.end(&switchover);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(plan.contains("from first to west"), "{plan}");
+    assert!(said.contains(&format!("add --yes --epoch {epoch}")), "{said}");
+    assert_eq!(cluster.status()["first"]["role"], "primary");
     cluster.run(&[&switchover[..], &["--epoch", &epoch, "--yes"]].concat());
     // The command ends when clients are answered.
     let west = &cluster.status()["west"];
