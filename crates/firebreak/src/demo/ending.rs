@@ -20,7 +20,7 @@ pub fn account(story: &mut Story<'_>, records: &[Record]) -> anyhow::Result<()> 
     if story.is_interrupted() {
         return agreed;
     }
-    story.report.digests_equal = agreed.is_ok();
+    story.report.digests_equal = Some(agreed.is_ok());
     let quarantine = quarantine(story)?;
     let url = story.members.url();
     let counted = story.runtime.block_on(workload::account_for(records, &url, &quarantine))?;
@@ -44,11 +44,11 @@ pub fn account(story: &mut Story<'_>, records: &[Record]) -> anyhow::Result<()> 
 fn fill(story: &mut Story<'_>, records: &[Record], counted: &Accounting) {
     let report = &mut story.report;
     report.acked_writes = counted.acknowledged;
-    report.lost_writes = counted.lost.len() as u64;
-    report.quarantined_writes = counted.quarantined;
-    report.unaccounted_writes = counted.unaccounted;
-    report.rpo_ms = measure::recovery_point_ms(records, &counted.lost, story.old_epoch);
-    report.failback = measure::noticed(records, story.failback_ms.0, story.failback_ms.1);
+    report.lost_writes = Some(counted.lost.len() as u64);
+    report.quarantined_writes = Some(counted.quarantined);
+    report.unaccounted_writes = Some(counted.unaccounted);
+    report.rpo_ms = Some(measure::recovery_point_ms(records, &counted.lost, story.old_epoch));
+    report.failback = Some(measure::noticed(records, story.failback_ms.0, story.failback_ms.1));
 }
 
 struct Promise {
@@ -60,31 +60,40 @@ struct Promise {
 
 fn promises(story: &Story<'_>) -> Vec<Promise> {
     let report = &story.report;
-    let most = |what, limit: u64, measured: u64, unit: &str| Promise {
+    let said = |measured: Option<u64>| {
+        measured.map_or("nothing".to_owned(), |measured| measured.to_string())
+    };
+    let most = |what, limit: u64, measured: Option<u64>, unit: &str| Promise {
         what,
         promised: format!("<= {limit} {unit}"),
-        measured: format!("{measured} {unit}"),
-        held: measured <= limit,
+        measured: format!("{} {unit}", said(measured)),
+        held: measured.is_some_and(|measured| measured <= limit),
     };
-    let rejoin = report.rejoin.delta_bytes * 6 / 5 + REJOIN_ALLOWANCE_BYTES;
+    let (lost, quarantined) = (report.lost_writes, report.quarantined_writes);
+    let delta = report.rejoin.map_or(0, |rejoin| rejoin.delta_bytes);
+    let rejoin = delta * 6 / 5 + REJOIN_ALLOWANCE_BYTES;
+    let failback = report.failback;
+    let (pause, failed) =
+        (failback.map(|told| told.pause_ms_max), failback.map(|told| told.failed_requests));
     vec![
         most("recovery time", RTO_MS, report.rto_ms, "ms"),
         most("recovery point", RPO_MS, report.rpo_ms, "ms"),
         most("acknowledged and unaccounted for", 0, report.unaccounted_writes, "writes"),
         Promise {
             what: "lost writes in quarantine",
-            promised: format!("{} of {0}", report.lost_writes),
-            measured: format!("{} of {}", report.quarantined_writes, report.lost_writes),
-            held: report.quarantined_writes == report.lost_writes,
+            promised: format!("{} of {0}", said(lost)),
+            measured: format!("{} of {}", said(quarantined), said(lost)),
+            held: lost.is_some() && quarantined == lost,
         },
-        most("bytes of the return", rejoin, report.rejoin.bytes, "bytes"),
-        most("longest pause of the failback", PAUSE_MS, report.failback.pause_ms_max, "ms"),
-        most("failed requests in the failback", 0, report.failback.failed_requests, "requests"),
+        most("bytes of the return", rejoin, report.rejoin.map(|rejoin| rejoin.bytes), "bytes"),
+        most("longest pause of the failback", PAUSE_MS, pause, "ms"),
+        most("failed requests in the failback", 0, failed, "requests"),
         Promise {
             what: "digests of both regions",
             promised: "equal".to_owned(),
-            measured: if report.digests_equal { "equal" } else { "different" }.to_owned(),
-            held: report.digests_equal,
+            measured: if report.digests_equal == Some(true) { "equal" } else { "different" }
+                .to_owned(),
+            held: report.digests_equal == Some(true),
         },
     ]
 }
@@ -126,12 +135,18 @@ pub fn check_files(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The report of a demo that did not hold, or not reach its end.
-pub fn write_broken(story: &mut Story<'_>) {
+/// What is known of a demo that did not hold, or not reach its end: a report with what was
+/// measured until then, and every request and answer that clients wrote down.
+pub fn write_broken(story: &mut Story<'_>, records: &[Record]) {
     story.report.ok = false;
+    story.report.acked_writes = workload::acknowledged(records).len() as u64;
     story.report.events = story.talk.events();
-    if let Err(error) = write_report(story) {
-        story.talk.line(&format!("the report is not written: {error:#}"));
+    for (what, written) in
+        [("report", write_report(story)), ("history", write_history(story, records))]
+    {
+        if let Err(error) = written {
+            story.talk.line(&format!("the {what} is not written: {error:#}"));
+        }
     }
 }
 
@@ -141,14 +156,16 @@ fn write_report(story: &Story<'_>) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
+fn write_history(story: &Story<'_>, records: &[Record]) -> anyhow::Result<()> {
+    let Some(path) = &story.arguments.history else { return Ok(()) };
+    let file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
+    workload::write_records(records, &mut std::io::BufWriter::new(file))?;
+    Ok(())
+}
+
 fn write_files(story: &Story<'_>, records: &[Record]) -> anyhow::Result<()> {
     write_report(story)?;
-    if let Some(path) = &story.arguments.history {
-        let mut file = std::io::BufWriter::new(
-            std::fs::File::create(path).with_context(|| path.display().to_string())?,
-        );
-        workload::write_records(records, &mut file)?;
-    }
+    write_history(story, records)?;
     if let Some(path) = &story.arguments.quarantine {
         std::fs::copy(story.members.folder().join("quarantine.ndjson"), path)
             .with_context(|| path.display().to_string())?;

@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Kill east this long after both regions agree (default: at random within 3 s).
     #[arg(long)]
     kill_after_ms: Option<u64>,
-    /// Write what was measured to this file, as JSON.
+    /// Write what was measured to this file, as JSON; null was not measured.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Write every request and answer to this file, as NDJSON.

@@ -1,8 +1,8 @@
-//! What the demo measured, as it is written with `--report`.
+//! What the demo measured, as it is written with `--report`; described in `docs/reference/demo.md`.
 
 use serde::Serialize;
 
-/// The whole report.
+/// The whole report. `None` was not measured, as the demo ended before: it is written as `null`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Everything that was promised held.
@@ -10,25 +10,25 @@ pub struct Report {
     /// Lease timing.
     pub timing: String,
     /// Resources of the Synthea bundles.
-    pub resources_loaded: usize,
+    pub resources_loaded: Option<usize>,
     /// From the kill to the first write accepted on the same URL.
-    pub rto_ms: u64,
+    pub rto_ms: Option<u64>,
     /// From the oldest acknowledged write that was cut to the last one acknowledged before.
-    pub rpo_ms: u64,
+    pub rpo_ms: Option<u64>,
     /// Writes that a client was told had succeeded.
     pub acked_writes: u64,
     /// Those that the primary does not hold.
-    pub lost_writes: u64,
+    pub lost_writes: Option<u64>,
     /// Those of the lost that are in quarantine with equal bytes.
-    pub quarantined_writes: u64,
+    pub quarantined_writes: Option<u64>,
     /// Those of the lost that are not.
-    pub unaccounted_writes: u64,
+    pub unaccounted_writes: Option<u64>,
     /// The planned way home.
-    pub failback: Failback,
+    pub failback: Option<Failback>,
     /// The old primary's way back.
-    pub rejoin: Rejoin,
+    pub rejoin: Option<Rejoin>,
     /// Both regions' digests at one position.
-    pub digests_equal: bool,
+    pub digests_equal: Option<bool>,
     /// What happened, in order.
     pub events: Vec<Event>,
 }

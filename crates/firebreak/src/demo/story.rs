@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use workload::{Clients, ClientsConfig};
+use workload::{Clients, ClientsConfig, Record};
 
 /// How long any one step may take.
 const STEP: Duration = Duration::from_secs(60);
@@ -66,9 +66,10 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
         killed_ms: 0,
         failback_ms: (0, 0),
     };
-    let held = play(&mut story);
+    let mut records = Vec::new();
+    let held = play(&mut story, &mut records);
     if held.is_err() {
-        ending::write_broken(&mut story);
+        ending::write_broken(&mut story, &records);
     } else if arguments.keep {
         let kept = folder.keep();
         ending::leave_running(story, &kept);
@@ -76,16 +77,26 @@ pub fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     held
 }
 
-/// All of it; fails at the first step that does, or when a promise did not hold.
-fn play(story: &mut Story<'_>) -> anyhow::Result<()> {
+/// All of it; fails at the first step that does, or when a promise did not hold. Either way
+/// `records` holds what the clients wrote down.
+fn play(story: &mut Story<'_>, records: &mut Vec<Record>) -> anyhow::Result<()> {
     story.start()?;
     let clients = story.clients()?;
+    if let Err(error) = lose_and_return(story, &clients) {
+        // The service may be gone: what is in flight is not waited for.
+        *records = clients.records();
+        return Err(error);
+    }
+    *records = story.runtime.block_on(clients.stop());
+    ending::account(story, records)
+}
+
+/// All that happens while clients write and read.
+fn lose_and_return(story: &mut Story<'_>, clients: &Clients) -> anyhow::Result<()> {
     story.agree()?;
-    story.lose_east(&clients)?;
+    story.lose_east(clients)?;
     story.bring_east_back()?;
-    story.fail_back(&clients)?;
-    let records = story.runtime.block_on(clients.stop());
-    ending::account(story, &records)
+    story.fail_back(clients)
 }
 
 fn watch_for_interruption(runtime: &Runtime, interrupted: &Arc<AtomicBool>) {
@@ -115,13 +126,14 @@ impl Story<'_> {
         self.talk.event("demo", "loading Synthea's patients through the gateway");
         let (url, talk) = (self.members.url(), self.talk.clone());
         let flag = Arc::clone(&self.interrupted);
-        self.report.resources_loaded = self.runtime.block_on(async {
+        let loaded = self.runtime.block_on(async {
             tokio::select! {
                 loaded = data::load(&url, &talk) => loaded,
                 () = raised(&flag) => bail!("interrupted"),
             }
         })?;
-        self.talk.event("demo", &format!("loaded {} resources", self.report.resources_loaded));
+        self.report.resources_loaded = Some(loaded);
+        self.talk.event("demo", &format!("loaded {loaded} resources"));
         Ok(())
     }
 
@@ -179,8 +191,8 @@ impl Story<'_> {
             |_: &mut Story<'_>| Ok(measure::first_write_after(&clients.records(), old).is_some());
         self.wait("the first write after the failover", accepted)?;
         let first = measure::first_write_after(&clients.records(), old).context("just seen")?;
-        self.report.rto_ms = first.saturating_sub(self.killed_ms);
-        let rto = self.report.rto_ms;
+        let rto = first.saturating_sub(self.killed_ms);
+        self.report.rto_ms = Some(rto);
         self.talk.event("demo", &format!("first write accepted on the same URL after {rto} ms"));
         self.breathe()
     }
@@ -191,22 +203,23 @@ impl Story<'_> {
         let start = Instant::now();
         self.east = Some(self.members.start("east", "region")?);
         self.wait("east to be in sync", |story| story.secondary_state("west", "in-sync"))?;
-        self.report.rejoin.seconds = start.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64();
         self.talk.event("east", "in sync, as the secondary");
         self.wait("compute routing to return home", Story::compute_is_home)?;
         self.talk.event("demo", "compute routing is home again");
-        self.wait("west to tell what the return took", Story::rejoin_is_told)?;
+        let told = |story: &mut Story<'_>| story.rejoin_is_told(seconds);
+        self.wait("west to tell what the return took", told)?;
         self.breathe()
     }
 
-    /// What the primary counted of the return.
-    fn rejoin_is_told(&mut self) -> anyhow::Result<bool> {
+    /// What the primary counted of the return, which took `seconds`.
+    fn rejoin_is_told(&mut self, seconds: f64) -> anyhow::Result<bool> {
         let Some(told) = self.told_by("west")? else { return Ok(false) };
         let number = |key: &str| told["rejoin"][key].as_u64();
         let (Some(bytes), Some(delta_bytes)) = (number("bytes"), number("delta_bytes")) else {
             return Ok(false);
         };
-        self.report.rejoin = Rejoin { bytes, delta_bytes, ..self.report.rejoin };
+        self.report.rejoin = Some(Rejoin { bytes, delta_bytes, seconds });
         Ok(true)
     }
 

@@ -1,9 +1,12 @@
 //! The demo as a new user runs it: four real processes, a region killed under load.
 
 use crate::server;
+use serde_json::Value;
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the whole demo may take: its own promise is 120 s; a debug build on a busy machine is
@@ -45,12 +48,29 @@ impl Drop for Sweep<'_> {
     }
 }
 
+/// Reads what it says until it says `words`; the rest is for [`finish`].
+fn until(child: &mut Child, words: &str) -> BufReader<ChildStderr> {
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    // The demo bounds each of its steps: it says this, or ends.
+    while !said.contains(words) {
+        let read = stderr.read_line(&mut said).expect("text");
+        assert!(read > 0, "it ended before it said '{words}': {said}");
+    }
+    stderr
+}
+
 /// Waits for the end; everything it said on standard error.
 fn finish(mut child: Child) -> (bool, String) {
-    let stderr = child.stderr.take().expect("piped");
+    let stderr = BufReader::new(child.stderr.take().expect("piped"));
+    ended(child, stderr)
+}
+
+/// The same, from a place in what it says.
+fn ended(mut child: Child, stderr: BufReader<ChildStderr>) -> (bool, String) {
     let talk = std::thread::spawn(move || {
         let mut text = String::new();
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        for line in stderr.lines().map_while(Result::ok) {
             text.push_str(&line);
             text.push('\n');
         }
@@ -115,6 +135,43 @@ fn interrupted_it_leaves_no_process_and_no_folder() {
     assert!(!succeeded && said.contains("interrupted"), "{said}");
     assert_eq!(left_behind(folder.path()), Vec::<u32>::new());
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);
+}
+
+#[test]
+fn interrupted_under_load_it_keeps_what_clients_wrote_down_and_claims_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = tempfile::tempdir().expect("another");
+    let _sweep = Sweep(folder.path());
+    let file = |name: &str| files.path().join(name).display().to_string();
+    let (report, history) = (file("r.json"), file("h.ndjson"));
+    let mut command = demo(folder.path(), 23_160);
+    command.args(["--report", &report, "--history", &history, "--kill-after-ms", "0"]);
+    // As a terminal does it: the whole group is interrupted, the members with it.
+    let mut child = command.process_group(0).spawn().expect("the program starts");
+    let stderr = until(&mut child, "killed with SIGKILL");
+    let group = format!("-{}", child.id());
+    let kill = Command::new("kill").args(["-INT", "--", &group]).status();
+    assert!(kill.expect("kill runs").success());
+    let (succeeded, said) = ended(child, stderr);
+    assert!(!succeeded, "{said}");
+
+    let text = std::fs::read_to_string(&history).expect("written");
+    let records = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let acknowledged: HashSet<String> = records
+        .filter(|record: &Value| record["method"] != "GET")
+        .filter(|record| matches!(record["status"].as_u64(), Some(200..300)))
+        .map(|record| record["idempotency_key"].to_string())
+        .collect();
+    assert!(!acknowledged.is_empty(), "clients had written");
+    let text = std::fs::read_to_string(&report).expect("written");
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["ok"], false);
+    assert_eq!(told["acked_writes"], acknowledged.len());
+    for unmeasured in ["lost_writes", "quarantined_writes", "unaccounted_writes", "rpo_ms"] {
+        assert_eq!(told.get(unmeasured), Some(&Value::Null), "{unmeasured}: {told}");
+    }
+    assert_eq!(told.get("failback"), Some(&Value::Null), "{told}");
+    assert_eq!(left_behind(folder.path()), Vec::<u32>::new());
 }
 
 #[test]
