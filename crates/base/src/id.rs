@@ -84,6 +84,13 @@ impl ResourceId {
         let uuid = uuid::Builder::from_unix_timestamp_millis(now.ms(), &random).into_uuid();
         Self(uuid.hyphenated().to_string().into())
     }
+    /// Whether it has the form of [`ResourceId::mint`]; a client may choose such an id too.
+    #[must_use]
+    pub fn is_like_minted(&self) -> bool {
+        let uuid = uuid::Uuid::try_parse(&self.0).ok().filter(|uuid| uuid.get_version_num() == 7);
+        let mut buffer = uuid::Uuid::encode_buffer();
+        uuid.is_some_and(|uuid| uuid.hyphenated().encode_lower(&mut buffer) == &*self.0)
+    }
 }
 
 impl FromStr for ResourceId {

@@ -98,6 +98,7 @@ fn push_request(version: &Version, text: &mut String) {
     let (name, id) = (version.type_id.name(), &version.id);
     let (method, below, status) = match version.effect {
         Effect::Created => ("POST", String::new(), "201 Created"),
+        Effect::CreatedByUpdate => ("PUT", format!("/{id}"), "201 Created"),
         Effect::Updated | Effect::Unchanged => ("PUT", format!("/{id}"), "200 OK"),
         Effect::Deleted => ("DELETE", format!("/{id}"), "204 No Content"),
     };

@@ -6,7 +6,7 @@ use base::ResourceId;
 use bytes::Bytes;
 use fhir::{Resource, TypeId};
 use http::StatusCode;
-use store::{Action, Applied, ChangeRequest, Committed, Effect, Outcome};
+use store::{Action, Applied, ChangeRequest, Committed, Outcome};
 
 /// Answers `PUT [type]/[id]`.
 pub async fn update(
@@ -40,7 +40,7 @@ pub fn written(call: &Call, committed: &Committed, index: usize) -> Result<Answe
         .outcomes
         .get(index)
         .ok_or(Failure { error: Error::Contended, applied: Applied::Unknown })?;
-    let created = outcome.effect == Effect::Created;
+    let created = outcome.effect.is_creation();
     let answer = Answer {
         status: if created { StatusCode::CREATED } else { StatusCode::OK },
         version: Some(outcome.version),

@@ -215,7 +215,7 @@ async fn history_of_instance_type_and_system() {
         [
             "DELETE Patient/p 204 No Content W/\"3\" false",
             "PUT Patient/p 200 OK W/\"2\" true",
-            "POST Patient 201 Created W/\"1\" true"
+            "PUT Patient/p 201 Created W/\"1\" true"
         ]
     );
     let stored: Value = serde_json::from_slice(&second.body).expect("it is JSON");
@@ -239,4 +239,52 @@ async fn history_pages_lead_through_every_version_once() {
         let first = bed.get(&format!("{path}?_count=3")).await;
         assert_eq!(walk(&bed, first).await.len(), 7, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_history_says_how_each_resource_came_to_be() {
+    let bed = Bed::new();
+    let named = |id: &str| format!(r#"{{"resourceType":"Patient","id":"{id}"}}"#);
+    let absent = [("if-none-match", "*")];
+    // Shaped like a server's id: an update still says that it is one.
+    let minted = "0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b";
+    bed.put("Patient/a1", &named("a1")).await;
+    bed.delete("Patient/a1").await;
+    bed.put("Patient/a1", &named("a1")).await;
+    bed.send("PUT", "Patient/a2", &absent, &named("a2")).await;
+    bed.put(&format!("Patient/{minted}"), &named(minted)).await;
+    bed.post("Patient", &patient("A")).await;
+    let transaction = format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[
+        {{"resource":{},"request":{{"method":"PUT","url":"Patient/a3"}}}},
+        {{"resource":{},"request":{{"method":"POST","url":"Patient"}}}}]}}"#,
+        named("a3"),
+        patient("B")
+    );
+    bed.post("", &transaction).await;
+    let history = bed.get("Patient/_history").await.json();
+    let entries = history["entry"].as_array().expect("entries").iter().rev();
+    let mut said: Vec<String> = entries
+        .map(|entry| {
+            let text = |at: &str| entry.pointer(at).and_then(Value::as_str).expect("it is there");
+            let place = [text("/request/method"), text("/request/url"), text("/response/status")];
+            place.join(" ")
+        })
+        .collect();
+    // One commit's order is not this test's.
+    said[6..].sort_unstable();
+    let again = format!("PUT Patient/{minted} 201 Created");
+    assert_eq!(
+        said,
+        [
+            "PUT Patient/a1 201 Created",
+            "DELETE Patient/a1 204 No Content",
+            "PUT Patient/a1 201 Created",
+            "PUT Patient/a2 201 Created",
+            &again,
+            "POST Patient 201 Created",
+            "POST Patient 201 Created",
+            "PUT Patient/a3 201 Created",
+        ]
+    );
 }

@@ -91,10 +91,11 @@ pub struct Idempotency {
     pub principal: String,
 }
 
-/// What a write did to one resource.
+/// What a write did to one resource. In the log the two ways of creation are one: what tells them
+/// apart follows from the rest of the commit ([`Effect::of_creation`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
-    /// It was absent or deleted and is there now.
+    /// It was absent and is there now, under an id of the server's.
     Created,
     /// It has a new version.
     Updated,
@@ -102,6 +103,27 @@ pub enum Effect {
     Deleted,
     /// A deletion that found nothing.
     Unchanged,
+    /// It was absent or deleted, and an update made it under the id that the client named.
+    CreatedByUpdate,
+}
+
+impl Effect {
+    /// Whether it was not there before and is now.
+    #[must_use]
+    pub const fn is_creation(self) -> bool {
+        matches!(self, Self::Created | Self::CreatedByUpdate)
+    }
+
+    /// How a resource came to be. A create mints its id and demands that it be absent; so does an
+    /// update with `If-None-Match: *` of an id that the client made in just that form, and only
+    /// that one is taken for a create.
+    pub(crate) fn of_creation(id: &ResourceId, version: VersionId, must_be_absent: bool) -> Self {
+        if must_be_absent && version.counter == 1 && id.is_like_minted() {
+            Self::Created
+        } else {
+            Self::CreatedByUpdate
+        }
+    }
 }
 
 /// One change's outcome.

@@ -6,9 +6,10 @@
 //!   5  …  head (postcard): commit head, changes without bodies, bytes of each body, of the record
 //!      …  bodies, one after the other, then the record
 //! ```
+//! A change that made a resource is `Created`, by whatever interaction; reading tells which.
 //! A body's place in the payload follows from the lengths, so that an index can point at it.
 
-use super::{Change, Commit, CommitHead};
+use super::{Change, Commit, CommitHead, KeptGuard};
 use crate::Effect;
 use base::{ResourceId, VersionId};
 use bytes::Bytes;
@@ -76,7 +77,7 @@ pub(super) fn encode(commit: &Commit) -> Result<Bytes, CommitError> {
         type_id: change.type_id,
         id: change.id.clone(),
         version: change.version,
-        effect: change.effect,
+        effect: if change.effect.is_creation() { Effect::Created } else { change.effect },
         body_bytes: change.body.as_ref().map(|body| short(body.len())),
     };
     let head = HeadOut {
@@ -133,9 +134,12 @@ pub(super) fn decode(payload: &Bytes) -> Result<Commit, CommitError> {
         Ok(slice)
     };
     let mut changes = Vec::with_capacity(head.entries.len());
-    for entry in head.entries {
+    for (place, entry) in head.entries.into_iter().enumerate() {
         let body = entry.body_bytes.map(&mut take).transpose()?;
-        let Entry { type_id, id, version, effect, .. } = entry;
+        let Entry { type_id, id, version, mut effect, .. } = entry;
+        if effect == Effect::Created {
+            effect = Effect::of_creation(&id, version, must_be_absent(&head.head, place));
+        }
         changes.push(Change { type_id, id, version, effect, body });
     }
     let record = take(head.record_bytes)?;
@@ -143,6 +147,15 @@ pub(super) fn decode(payload: &Bytes) -> Result<Commit, CommitError> {
         return Err(bad("bytes after the record"));
     }
     Ok(Commit { head: head.head, changes, record })
+}
+
+/// Whether the change at a place was made under `If-None-Match: *`, as each create is.
+fn must_be_absent(head: &CommitHead, place: usize) -> bool {
+    // They are kept in the order of their places.
+    let at = |guard: &(u32, KeptGuard)| guard.0 as usize;
+    let first = head.guards.partition_point(|guard| at(guard) < place);
+    let own = head.guards[first..].iter().take_while(|guard| at(guard) == place);
+    own.into_iter().any(|(_, guard)| *guard == KeptGuard::Absent)
 }
 
 #[cfg(test)]

@@ -81,6 +81,30 @@ fn a_commit_reads_back() {
     assert_eq!(Commit::decode(&bytes).expect("a commit"), commit);
 }
 
+/// What the log does not say is read from what it says: it has one word for both.
+#[test]
+fn a_creation_reads_back_as_a_create_or_an_update() {
+    let minted = "0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b";
+    for (id, counter, guards, effect) in [
+        (minted, 1, vec![(0, KeptGuard::Absent)], Effect::Created),
+        (minted, 1, vec![(1, KeptGuard::Absent)], Effect::CreatedByUpdate),
+        (minted, 1, vec![], Effect::CreatedByUpdate),
+        (minted, 3, vec![(0, KeptGuard::Absent)], Effect::CreatedByUpdate),
+        ("a1", 1, vec![(0, KeptGuard::Absent)], Effect::CreatedByUpdate),
+    ] {
+        let mut commit = sample();
+        commit.head.guards = guards;
+        commit.changes.truncate(1);
+        commit.changes[0].id = id.parse().expect("an id");
+        commit.changes[0].version.counter = counter;
+        commit.changes[0].effect = Effect::CreatedByUpdate;
+        let bytes = commit.encode().expect("small");
+        assert_eq!(Commit::decode(&bytes).expect("a commit").changes[0].effect, effect, "{id}");
+        commit.changes[0].effect = Effect::Created;
+        assert_eq!(commit.encode().expect("small"), bytes, "the log has one word");
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_bytes_are_refused_or_read_without_a_panic(

@@ -15,7 +15,7 @@ fn error(answer: Result<crate::Committed, Refused>) -> Error {
 pub(super) fn versions_count_from_one_and_go_on_after_a_deletion(fresh: Fresh<'_>) {
     let bench = Bench::new(fresh());
     let first = bench.change(vec![Bench::patient("a", "One")]);
-    assert_eq!(first.outcomes[0].effect, Effect::Created);
+    assert_eq!(first.outcomes[0].effect, Effect::CreatedByUpdate);
     assert_eq!(first.outcomes[0].version, version("1"));
     let second = bench.change(vec![Bench::patient("a", "Two")]);
     assert_eq!(second.outcomes[0].effect, Effect::Updated);
@@ -26,8 +26,10 @@ pub(super) fn versions_count_from_one_and_go_on_after_a_deletion(fresh: Fresh<'_
     let read = bench.read("Patient", "a").expect("a deletion is a version");
     assert_eq!((read.effect, read.body), (Effect::Deleted, None));
     let again = bench.change(vec![Bench::patient("a", "Three")]);
-    assert_eq!(again.outcomes[0].effect, Effect::Created);
+    assert_eq!(again.outcomes[0].effect, Effect::CreatedByUpdate);
     assert_eq!(again.outcomes[0].version, version("4"));
+    let read = bench.read("Patient", "a").expect("it is there again");
+    assert_eq!(read.effect, Effect::CreatedByUpdate);
     assert!(first.position.seq < second.position.seq && second.position.seq < gone.position.seq);
     assert!(first.outcomes[0].stamp <= second.outcomes[0].stamp);
 }

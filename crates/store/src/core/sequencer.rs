@@ -319,7 +319,10 @@ impl Sequencer {
             fork: term.fork,
         };
         let (effect, prepared) = match (change.action, found) {
-            (Action::Put(prepared), None) => (Effect::Created, Some(prepared)),
+            (Action::Put(prepared), None) => {
+                let absent = change.guard.must_be_absent;
+                (Effect::of_creation(&key.1, next, absent), Some(prepared))
+            }
             (Action::Put(prepared), Some(_)) => (Effect::Updated, Some(prepared)),
             (Action::Delete, Some(_)) => (Effect::Deleted, None),
             (Action::Delete, None) => (Effect::Unchanged, None),

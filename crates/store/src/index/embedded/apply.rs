@@ -53,7 +53,7 @@ fn change_ops(change: &AppliedChange, meta: &mut Meta, ops: &mut Vec<Op>) {
     let (present, versions) = meta.total_mut(type_id);
     *versions += 1;
     match record.effect {
-        Effect::Created => *present += 1,
+        Effect::Created | Effect::CreatedByUpdate => *present += 1,
         Effect::Deleted => *present = present.saturating_sub(1),
         Effect::Updated | Effect::Unchanged => {}
     }

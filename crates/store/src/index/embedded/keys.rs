@@ -19,7 +19,7 @@ use base::{ResourceId, Stamp};
 use fhir::TypeId;
 
 /// The version of keys and values; another one is rebuilt from the log.
-pub(super) const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 2;
 
 pub(super) const META: [u8; 1] = [0x01];
 const HEAD: u8 = 0x10;
