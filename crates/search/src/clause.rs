@@ -250,11 +250,14 @@ fn limited(test: &Test, only: Option<TypeId>) -> Option<Test> {
 /// `Ok(None)` if the value has not its form.
 fn single(kind: ParamKind, modifier: Option<&str>, value: &str) -> Result<Option<Test>, ()> {
     let text = || Box::<str>::from(unescape(value));
-    let folded = || Box::<str>::from(fold(&unescape(value)));
+    // What folds to nothing, such as a space or an accent alone, would ask for everything.
+    let folded = || Some(fold(&unescape(value)).into_boxed_str()).filter(|text| !text.is_empty());
     let test = match (kind, modifier) {
-        (ParamKind::String, None) => Some(Test::String(StringTest::Begins(folded()))),
+        (ParamKind::String, None) => folded().map(StringTest::Begins).map(Test::String),
         (ParamKind::String, Some("exact")) => Some(Test::String(StringTest::Exact(text()))),
-        (ParamKind::String, Some("contains")) => Some(Test::String(StringTest::Contains(folded()))),
+        (ParamKind::String, Some("contains")) => {
+            folded().map(StringTest::Contains).map(Test::String)
+        }
         (ParamKind::Token, None | Some("not")) => TokenTest::parse(value).map(Test::Token),
         (ParamKind::Uri, None) => Some(Test::Uri(UriTest::Equal(text()))),
         (ParamKind::Uri, Some("below")) => Some(Test::Uri(UriTest::Below(text()))),

@@ -53,6 +53,8 @@ fn base_letters(letter: char) -> Option<&'static str> {
         'þ' | 'Þ' => "th",
         'ħ' | 'Ħ' => "h",
         'ı' => "i",
+        // At a word's end; elsewhere, and from the capital, it is the other.
+        'ς' => "σ",
         _ => return None,
     })
 }
@@ -72,6 +74,9 @@ mod tests {
             ("Łukasz Ørsted", "lukasz orsted"),
             ("e\u{301}tude", "etude"),
             ("İstanbul", "istanbul"),
+            ("Παπάς ΠΑΠΑΣ", "παπασ παπασ"),
+            ("ας Ϲ ϲ", "ασ σ σ"),
+            ("\u{301} \u{a0}", ""),
             ("", ""),
         ] {
             assert_eq!(fold(text), folded, "{text}");

@@ -81,7 +81,8 @@ pub(crate) fn value(name: &str, kind: ParamKind) -> Refusal {
         ParamKind::Token => "code, system|code, |code or system|",
         ParamKind::Reference => "an id, Type/id or a URL",
         ParamKind::Composite => "a value for each component, joined by $",
-        ParamKind::String | ParamKind::Uri | ParamKind::Special => "a text that is not empty",
+        ParamKind::String => "a text of more than spaces and accents",
+        ParamKind::Uri | ParamKind::Special => "a text that is not empty",
     };
     Refusal::invalid(format!("value of search parameter '{name}' is not {form}"))
 }

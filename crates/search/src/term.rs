@@ -4,7 +4,7 @@ use crate::ParamId;
 use smallvec::SmallVec;
 
 /// The version of the terms' form. **On disk**: an index made under another version is rebuilt.
-pub const ENCODING_VERSION: u16 = 1;
+pub const ENCODING_VERSION: u16 = 2;
 
 /// The most bytes of a text that stands in a term as it is.
 const TEXT_MAX: usize = 23;

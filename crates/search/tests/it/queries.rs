@@ -121,6 +121,19 @@ fn strings() {
             ("name=carreno quinones the third of that name", false),
         ],
     );
+    check(
+        r#"{"resourceType":"Patient","id":"g","name":[{"family":"ΑΣ","given":["Νίκος"]}]}"#,
+        &[
+            ("family=ας", true),
+            ("family=ασ", true),
+            ("family=ΑΣ", true),
+            ("family:exact=ΑΣ", true),
+            ("family:exact=ας", false),
+            ("given=ΝΙΚΟΣ", true),
+            ("given=νικοσ", true),
+            ("name:contains=κος", true),
+        ],
+    );
     check(TEXTUAL, &[("value-string=tres", true), ("value-string=bien", false)]);
 }
 

@@ -154,3 +154,19 @@ pub(super) fn decode_key(value: &[u8]) -> Result<KeyEntry, Error> {
     let (seq, stamp) = (Seq::new(number(32)?), Stamp::from_ms(number(40)?));
     Ok(KeyEntry { request_hash: Hash::new(hash), seq, stamp })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is not read is moved aside and made anew from the log.
+    #[test]
+    fn an_index_of_other_terms_or_another_format_is_not_read() {
+        let now = Meta::default();
+        assert_eq!(Meta::decode(&now.encode()).expect("its own"), now);
+        let before = Meta { encoding: search::ENCODING_VERSION - 1, ..Meta::default() };
+        assert!(Meta::decode(&before.encode()).is_err());
+        let before = Meta { format: FORMAT - 1, ..Meta::default() };
+        assert!(Meta::decode(&before.encode()).is_err());
+    }
+}
