@@ -5,6 +5,7 @@
  *
  *   FULLDISK_ROOT  only files below this folder
  *   FULLDISK_FLAG  the file that means that the disk is full
+ *   FULLDISK_ABOVE  bytes of a file that there is still room for (default: none)
  *
  * Covers write, pwrite, writev, pwritev and the 64-bit names.
  */
@@ -21,17 +22,20 @@
 #include <unistd.h>
 
 static const char *root, *flag;
+static off_t above;
 
 __attribute__((constructor)) static void start(void) {
   root = getenv("FULLDISK_ROOT");
   flag = getenv("FULLDISK_FLAG");
+  const char *bytes = getenv("FULLDISK_ABOVE");
+  above = bytes ? atoll(bytes) : 0;
 }
 
 /* Whether there is no room for the bytes up to `end` of this file. */
 static int full(int fd, off_t end) {
   char link[64], path[PATH_MAX];
   struct stat status;
-  if (!root || !flag || access(flag, F_OK)) return 0;
+  if (!root || !flag || end <= above || access(flag, F_OK)) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path - 1);
   size_t prefix = strlen(root);

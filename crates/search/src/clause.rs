@@ -277,7 +277,6 @@ fn reference_test(
     targets: &[TypeId],
     base_url: &str,
 ) -> Option<Test> {
-    let value = local_part(value, base_url);
     let here = |types: Box<[TypeId]>, id: Box<str>, version| {
         let base_url = base_url.into();
         Some(Test::Reference(ReferenceTest::Here(Here { id, types, version, base_url })))
@@ -290,7 +289,8 @@ fn reference_test(
         };
         return here(types, value.into(), None);
     }
-    let reference = Reference::parse(value)?;
+    let local = Reference::parse(local_part(value, base_url));
+    let reference = local.or_else(|| Reference::parse(value))?;
     if only.is_some() && reference.type_id() != only {
         return None;
     }

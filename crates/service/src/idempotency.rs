@@ -5,7 +5,6 @@ use base::Hash;
 use bytes::Bytes;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
-use std::borrow::Cow;
 use store::Idempotency;
 
 /// `Idempotency-Key` as a header's name.
@@ -46,13 +45,13 @@ pub fn of_request(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, Er
     }))
 }
 
-/// Path and query, without the slash that a path may end with: both forms name the same.
-fn target(uri: &http::Uri) -> Cow<'_, str> {
-    let whole = uri.path_and_query().map_or("/", |target| target.as_str());
-    match (uri.path().strip_suffix('/'), uri.query()) {
-        (None | Some(""), _) => whole.into(),
-        (Some(path), None) => path.into(),
-        (Some(path), Some(query)) => format!("{path}?{query}").into(),
+/// Path and query, without the slash that a path may end with and without an empty query: all
+/// forms name the same.
+fn target(uri: &http::Uri) -> String {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(uri.path());
+    match uri.query() {
+        Some(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
     }
 }
 

@@ -22,7 +22,8 @@ impl Paged {
     pub fn new(base: &str, path: &str, query: &str) -> Self {
         let mut list = path.to_owned();
         // How many entries are on a page may change on the way.
-        for pair in query.split('&').filter(|pair| !pair.starts_with("_count=")) {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        for pair in pairs.filter(|pair| !pair.starts_with("_count=")) {
             list.push('&');
             list.push_str(pair);
         }
@@ -76,6 +77,11 @@ mod tests {
         {
             let refused = list(path, query).cursor(text);
             assert!(matches!(refused, Err(Error::Parameter { .. })), "{path}?{query}");
+        }
+        let url = list("Patient", "").page_url(&cursor);
+        let (_, text) = url.split_once("?_cursor=").expect("a cursor");
+        for same in ["", "_count=2", "_count=7"] {
+            assert_eq!(list("Patient", same).cursor(text).ok(), Some(cursor.clone()), "{same}");
         }
         assert!(matches!(list("Patient", "").cursor("x"), Err(Error::Store(_))));
     }

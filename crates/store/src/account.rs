@@ -21,6 +21,8 @@ type Work = fn(&Core, &AtomicBool);
 const LOOK: Span = Span::from_ms(100);
 /// How long a thread waits for room on a full disk.
 const FULL: Span = Span::from_secs(1);
+/// And for that of a whole segment, which it tries by filling it.
+const FULL_SEGMENT: Span = Span::from_secs(5);
 /// How long apply waits before it looks again whether upkeep caught up.
 const CONGESTED: Span = Span::from_ms(2);
 /// How long apply waits between two batches while merges are behind: a fraction of the full rate.
@@ -187,10 +189,13 @@ fn segments(core: &Core, stop: &AtomicBool) {
             continue;
         }
         let prepared = preparer.step().map_err(Error::from);
-        core.wrote(Writer::Segment, &prepared);
+        if !matches!(prepared, Ok(false)) {
+            // A part of it is no room: what is accepted needs the whole.
+            core.wrote(Writer::Segment, &prepared);
+        }
         match prepared {
             Ok(_) => {}
-            Err(full) if full.is_disk_full() => core.pause(stop, FULL),
+            Err(full) if full.is_disk_full() => core.pause(stop, FULL_SEGMENT),
             Err(error) => {
                 tracing::warn!(%error, "no log segment could be made ready");
                 core.pause(stop, LOOK);

@@ -6,7 +6,7 @@ use crate::server::{self, Answer, Server};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A patient with so many identifiers that some dozens fill what the index keeps in memory.
 fn patient(number: usize) -> String {
@@ -17,6 +17,9 @@ fn patient(number: usize) -> String {
     }
     format!(r#"{{"resourceType":"Patient","id":"p{number}","identifier":[{identifiers}]}}"#)
 }
+
+/// In which room on the disk is looked for more than once.
+const SOME_TRIES: Duration = Duration::from_millis(3500);
 
 fn put(server: &Server, number: usize) -> Answer {
     server.send("PUT", &format!("/fhir/Patient/p{number}"), &patient(number))
@@ -70,11 +73,18 @@ fn a_full_disk_takes_no_write_loses_nothing_and_goes_on_when_there_is_room() {
         assert!(found(&server, number), "patient {number} of {taken}");
     }
 
+    let tables = find(&data, "tables").expect("the index has tables");
+    let unfinished = || std::fs::read_dir(&tables).expect("it is listed").count();
+    std::thread::sleep(SOME_TRIES);
+    let before = unfinished();
+    std::thread::sleep(SOME_TRIES);
+    assert!(unfinished() <= before + 1, "tries that failed leave files: {before} before");
+
     std::fs::remove_file(&flag).expect("there is room again");
     let start = Instant::now();
     while put(&server, taken).status != 201 {
         assert!(start.elapsed() < server::PATIENCE, "writes are not taken again");
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     assert!((0..=taken).all(|number| found(&server, number)));
     assert_eq!(find(&data, "index.damaged"), None);
@@ -86,4 +96,30 @@ fn a_full_disk_takes_no_write_loses_nothing_and_goes_on_when_there_is_room() {
     std::fs::write(&flag, []).expect("the flag is set");
     let mut child = on_a_disk(folder.path(), &address).spawn().expect("the program starts");
     assert_eq!(server::code(&mut child), 74);
+}
+
+#[test]
+fn room_for_a_part_of_the_next_segment_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let address = server::free_address();
+    assert_eq!(Server::start(server::command(&data, &address), &address).stop(), 0);
+    let log = find(&data, "log").expect("there is a log");
+    // It may not have been made ahead yet.
+    let _ = std::fs::remove_file(log.join("next"));
+    std::fs::write(folder.path().join("full"), []).expect("the flag is set");
+    let mut command = on_a_disk(folder.path(), &address);
+    command.env("FULLDISK_ABOVE", (8 << 20).to_string());
+    let server = Server::start(command, &address);
+    let start = Instant::now();
+    while put(&server, 0).status != 503 {
+        assert!(start.elapsed() < server::PATIENCE, "writes are taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let start = Instant::now();
+    while start.elapsed() < 3 * SOME_TRIES {
+        assert_eq!(put(&server, 0).status, 503, "after {:?}", start.elapsed());
+        assert_eq!(server.send("GET", "/fhir/Patient", "").status, 200);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -15,11 +15,11 @@ use lsm_tree::{
     Slice, ValueType,
 };
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,6 +59,10 @@ pub(super) struct Tree {
     writing: Mutex<()>,
     /// Held from the rotation of a memtable until it is in a table.
     flushing: Mutex<()>,
+    /// Held while tables are merged.
+    merging: Mutex<()>,
+    /// Where the tables are.
+    tables: PathBuf,
     /// Readers see what has a lower number.
     published: AtomicU64,
     snapshots: Arc<Mutex<BTreeMap<u64, usize>>>,
@@ -166,6 +170,8 @@ impl Tree {
                 parts: RwLock::new(Arc::new(parts)),
                 writing: Mutex::new(()),
                 flushing: Mutex::new(()),
+                merging: Mutex::new(()),
+                tables: dir.join("tables"),
                 published: AtomicU64::new(next),
                 snapshots: Arc::default(),
             })
@@ -251,7 +257,7 @@ impl Tree {
 
     /// Makes every batch so far durable.
     pub(super) fn flush(&self) -> Result<(), Error> {
-        guarded(|| {
+        self.sweeping(|| {
             let _flushing = self.flushing.lock();
             self.rotate();
             let lock = self.tree.get_flush_lock();
@@ -261,6 +267,30 @@ impl Tree {
             self.publish();
             Ok(())
         })
+    }
+
+    /// Writes tables. Those begun and not finished for want of room are removed: the engine leaves
+    /// them, and each further try would take what room there is by then.
+    fn sweeping<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let before = self.files();
+        let done = guarded(work);
+        if matches!(done, Err(Error::IndexFull)) {
+            let (_flushing, _merging) = (self.flushing.lock(), self.merging.lock());
+            let version = self.tree.current_version();
+            let named: BTreeSet<_> = version.iter_tables().map(|it| it.id().to_string()).collect();
+            for file in self.files().difference(&before).filter(|file| !named.contains(*file)) {
+                if let Err(error) = std::fs::remove_file(self.tables.join(file)) {
+                    tracing::warn!(%error, file, "an unfinished table of the index is left");
+                }
+            }
+        }
+        done
+    }
+
+    /// The names of the tables' files, those of unfinished ones too.
+    fn files(&self) -> BTreeSet<String> {
+        let files = std::fs::read_dir(&self.tables).into_iter().flatten().flatten();
+        files.filter_map(|file| file.file_name().into_string().ok()).collect()
     }
 
     /// Puts an empty memtable in front.
@@ -286,7 +316,8 @@ impl Tree {
 
     /// Compacts one step; gives whether there was something to do.
     pub(super) fn compact(&self) -> Result<bool, Error> {
-        guarded(|| {
+        self.sweeping(|| {
+            let _merging = self.merging.lock();
             let before = self.parts().tables.version;
             let strategy = Leveled::default()
                 .with_l0_threshold(RUNS_COMPACT)
