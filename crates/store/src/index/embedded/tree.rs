@@ -272,25 +272,30 @@ impl Tree {
     /// Writes tables. Those begun and not finished for want of room are removed: the engine leaves
     /// them, and each further try would take what room there is by then.
     fn sweeping<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        let before = self.files();
+        let newest = self.named().last().copied();
         let done = guarded(work);
         if matches!(done, Err(Error::IndexFull)) {
             let (_flushing, _merging) = (self.flushing.lock(), self.merging.lock());
-            let version = self.tree.current_version();
-            let named: BTreeSet<_> = version.iter_tables().map(|it| it.id().to_string()).collect();
-            for file in self.files().difference(&before).filter(|file| !named.contains(*file)) {
-                if let Err(error) = std::fs::remove_file(self.tables.join(file)) {
-                    tracing::warn!(%error, file, "an unfinished table of the index is left");
+            let named = self.named();
+            let unfinished = |id: &u64| Some(*id) > newest && !named.contains(id);
+            for id in self.files().filter(unfinished) {
+                if let Err(error) = std::fs::remove_file(self.tables.join(id.to_string())) {
+                    tracing::warn!(%error, id, "an unfinished table of the index is left");
                 }
             }
         }
         done
     }
 
-    /// The names of the tables' files, those of unfinished ones too.
-    fn files(&self) -> BTreeSet<String> {
+    /// The tables there are now, by the engine's numbers, which only rise.
+    fn named(&self) -> BTreeSet<u64> {
+        self.tree.current_version().iter_tables().map(|table| table.id()).collect()
+    }
+
+    /// The numbers of the tables' files, those of unfinished ones too.
+    fn files(&self) -> impl Iterator<Item = u64> {
         let files = std::fs::read_dir(&self.tables).into_iter().flatten().flatten();
-        files.filter_map(|file| file.file_name().into_string().ok()).collect()
+        files.filter_map(|file| file.file_name().to_str()?.parse().ok())
     }
 
     /// Puts an empty memtable in front.
